@@ -1,4 +1,4 @@
-"""What a classifier bundle is: one Triton version directory with an ONNX graph, its tokenizer and everything needed to read its scores."""
+"""What a classifier bundle is: a Triton version directory with an ONNX graph, its tokenizer and how to read it."""
 
 import hashlib
 from pathlib import Path
@@ -84,7 +84,9 @@ def _check_consistency(bundle: Bundle, file: str) -> None:
     if bundle.buckets != sorted(set(bundle.buckets)):
         raise BundleInvalid(file, f"$.buckets: expected ascending lengths, got {bundle.buckets}")
     if bundle.buckets[-1] != bundle.max_length:
-        raise BundleInvalid(file, f"$.buckets: expected to end with max_length {bundle.max_length}, got {bundle.buckets}")
+        raise BundleInvalid(
+            file, f"$.buckets: expected to end with max_length {bundle.max_length}, got {bundle.buckets}"
+        )
     for name in (MODEL_FILE, TOKENIZER_FILE):
         if name not in bundle.files:
             raise BundleInvalid(file, f"$.files: expected to name {name}")
@@ -93,4 +95,6 @@ def _check_consistency(bundle: Bundle, file: str) -> None:
             raise BundleInvalid(file, f"$.files: expected plain file names, got {name!r}")
     expected = bundle_revision(bundle.files, bundle.labels, bundle.temperature)
     if bundle.revision != expected:
-        raise BundleInvalid(file, f"$.revision: expected {expected} for these files, labels and temperature, got {bundle.revision}")
+        raise BundleInvalid(
+            file, f"$.revision: expected {expected} for these files, labels and temperature, got {bundle.revision}"
+        )

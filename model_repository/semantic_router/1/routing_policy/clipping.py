@@ -1,9 +1,9 @@
-"""Which tokens of a text the classifier sees. Training, evaluation and serving all call `clip_text`, so none can drift."""
+"""Which tokens of a text the classifier sees: training, evaluation and serving all call `clip_text`."""
 
 import msgspec
 from tokenizers import Tokenizer
 
-# A text longer than both ends together loses its middle before tokenizing, so cost stays bounded whatever a client sends.
+# A text longer than both ends together loses its middle before tokenizing, so that cost stays bounded.
 END_BYTES = 32 * 1024
 
 

@@ -1,6 +1,6 @@
 """RoutingPolicyError
-  PolicyInvalid     a policy file was refused at load
-  BundleInvalid     a classifier bundle was refused at load
+PolicyInvalid     a policy file was refused at load
+BundleInvalid     a classifier bundle was refused at load
 """
 
 

@@ -7,9 +7,11 @@ import numpy.typing as npt
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]
 
+_EXP_LIMIT = 700.0  # exp of more overflows a float64
+
 
 def scores_from_logits(
-    logits: npt.NDArray[np.floating], temperature: float, problem_type: ProblemType
+    logits: npt.NDArray[np.float32], temperature: float, problem_type: ProblemType
 ) -> npt.NDArray[np.float64]:
     """Turn `logits` [batch, labels] into scores [batch, labels] in 0..1.
 
@@ -18,6 +20,8 @@ def scores_from_logits(
     """
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     if problem_type == "multi_label_classification":
-        return 1.0 / (1.0 + np.exp(-np.clip(scaled, -700, 700)))
+        scores: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(scaled, -_EXP_LIMIT, _EXP_LIMIT)))
+        return scores
     exponents = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
+    scores = exponents / exponents.sum(axis=-1, keepdims=True)
+    return scores
