@@ -68,6 +68,10 @@ def policy_targets(policy: Policy) -> dict[str, Target]:
     return {target.name: target for target in targets}
 
 
+def policy_labels(policy: RulesPolicy) -> set[str]:
+    return {label for _, label in _named_labels(policy)}
+
+
 def check_labels(policy: Policy, labels: list[str]) -> None:
     """Raise PolicyInvalid unless a classifier with `labels` can serve the policy."""
     match policy:
@@ -121,7 +125,7 @@ def _never_abstains(policy: BinaryPolicy) -> list[str]:
 
 
 def _rules_that_cannot_fire(policy: RulesPolicy) -> list[str]:
-    """Find rules whose every label an earlier rule takes at the same or a lower min_conf: equal product, earlier wins."""
+    """Find rules whose every label an earlier rule takes at the same or a lower min_conf: ties go to the earlier."""
     warnings: list[str] = []
     taken: dict[str, float] = {}
     for index, rule in enumerate(policy.rules):

@@ -20,8 +20,6 @@ def scores_from_logits(
     """
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     if problem_type == "multi_label_classification":
-        scores: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(scaled, -_EXP_LIMIT, _EXP_LIMIT)))
-        return scores
+        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(scaled, -_EXP_LIMIT, _EXP_LIMIT))))
     exponents = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    scores = exponents / exponents.sum(axis=-1, keepdims=True)
-    return scores
+    return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))

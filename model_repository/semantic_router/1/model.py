@@ -1,0 +1,149 @@
+"""semantic_router: text in, routing decision out. A shell that turns tensors into values and makes the BLS calls."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # before any installed package of the same name
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import triton_python_backend_utils as pb_utils
+
+from routing_policy.decision import DecisionDocument
+from routing_policy.errors import RoutingPolicyError
+from routing_policy.policy import policy_warnings
+from serving.bundle_versions import LoadedBundle, NoReadyVersionError
+from serving.classifiers import ClassifierCallFailed
+from serving.environment import read_environment
+from serving.router import Router
+
+REFRESH_SECONDS = 1.0
+_UNAVAILABLE = ("Exceeds maximum queue size", "Request timeout expired", "is not ready", "is not at ready state")
+Outcome = DecisionDocument | ClassifierCallFailed
+
+
+class TextInvalid(Exception):
+    """A row that cannot be judged: what was expected and what came."""
+
+
+class TritonPythonModel:
+    """One instance: the router, and the time at which it looks at its files again."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load policy and classifier; a problem with either fails the load with its message."""
+        repository = Path(args["model_repository"]).parent
+        try:
+            environment = read_environment(os.environ)
+            self._router = Router(environment, repository, call_classifier, is_version_ready)
+        except (RoutingPolicyError, NoReadyVersionError, ValueError) as exc:
+            raise pb_utils.TritonModelException(str(exc)) from exc
+        self._next_refresh = 0.0
+        self._log_start()
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        self._refresh_when_due()
+        texts = [_read_texts(request) for request in requests]
+        decisions = iter(self._router.route([text for rows in texts if isinstance(rows, list) for text in rows]))
+        return [_respond([next(decisions) for _ in rows] if isinstance(rows, list) else rows) for rows in texts]
+
+    def _refresh_when_due(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_refresh:
+            self._next_refresh = now + REFRESH_SECONDS
+            if self._router.refresh():
+                self._log_policy()
+
+    def _log_start(self) -> None:
+        for line in self._router.classifier.start_log:
+            pb_utils.Logger.log_info(line)
+        self._log_warnings()
+
+    def _log_policy(self) -> None:
+        watch = self._router.watch
+        if watch.error:
+            pb_utils.Logger.log_error(f"policy refused, {watch.policy.revision} stays: {watch.error}")
+        else:
+            pb_utils.Logger.log_info(f"policy {watch.policy.revision} in force")
+            self._log_warnings()
+
+    def _log_warnings(self) -> None:
+        policy = self._router.watch.policy
+        for warning in policy_warnings(policy):
+            pb_utils.Logger.log_warn(f"{policy.file}: {warning}")
+
+
+def call_classifier(
+    loaded: LoadedBundle, name: str, tensors: dict[str, npt.NDArray[np.int64]]
+) -> npt.NDArray[np.float32]:
+    """Run one batch on the pinned version of the classifier; ClassifierCallFailed carries Triton's message."""
+    request = pb_utils.InferenceRequest(
+        model_name=name,
+        model_version=loaded.version,
+        inputs=[pb_utils.Tensor(tensor_name, tensor) for tensor_name, tensor in tensors.items()],
+        requested_output_names=[loaded.bundle.output],
+        preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
+    )
+    try:
+        response = request.exec()
+    except pb_utils.TritonModelException as exc:
+        raise ClassifierCallFailed(str(exc)) from exc
+    if response.has_error():
+        raise ClassifierCallFailed(response.error().message())
+    logits: npt.NDArray[np.float32] = pb_utils.get_output_tensor_by_name(response, loaded.bundle.output).as_numpy()
+    return logits
+
+
+def is_version_ready(name: str, version: int) -> bool:
+    """Ask Triton; only `execute` may: in `initialize` the question ends tritonserver 2.51."""
+    return bool(pb_utils.is_model_ready(model_name=name, model_version=str(version)))
+
+
+def _read_texts(request: Any) -> list[str] | TextInvalid:
+    rows = pb_utils.get_input_tensor_by_name(request, "text").as_numpy().reshape(-1)
+    try:
+        return [_decode(row) for row in rows]
+    except TextInvalid as exc:
+        return exc
+
+
+def _decode(row: bytes) -> str:
+    try:
+        text = row.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise TextInvalid(f"text: expected UTF-8, got byte {row[exc.start]:#04x} at position {exc.start}") from exc
+    if not text.strip():
+        raise TextInvalid("text: expected something to judge, got an empty text")
+    return text
+
+
+def _respond(outcomes: list[Outcome] | TextInvalid) -> Any:
+    if isinstance(outcomes, TextInvalid):
+        return _error(str(outcomes), pb_utils.TritonError.INVALID_ARG)
+    documents = [outcome for outcome in outcomes if isinstance(outcome, DecisionDocument)]
+    if len(documents) < len(outcomes):
+        message = str(next(outcome for outcome in outcomes if isinstance(outcome, ClassifierCallFailed)))
+        return _error(message, _code(message))
+    return pb_utils.InferenceResponse(
+        output_tensors=[
+            _strings("target", [document.target.encode() for document in documents]),
+            _strings("decision", [msgspec.json.encode(document) for document in documents]),
+        ]
+    )
+
+
+def _strings(name: str, values: list[bytes]) -> Any:
+    return pb_utils.Tensor(name, np.array(values, dtype=object).reshape(-1, 1))
+
+
+def _error(message: str, code: int) -> Any:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
+
+
+def _code(message: str) -> int:
+    """Recover the code from the message: through BLS every error arrives as INTERNAL (release 24.10)."""
+    unavailable = any(phrase in message for phrase in _UNAVAILABLE)
+    return int(pb_utils.TritonError.UNAVAILABLE if unavailable else pb_utils.TritonError.INTERNAL)

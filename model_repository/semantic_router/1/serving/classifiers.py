@@ -1,0 +1,199 @@
+"""Texts in, one reading per text out: from the guide's keywords, or from a classifier that Triton serves."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from routing_policy.clipping import ClippedText, clip_text, pad_length
+from routing_policy.decision import ClassifierRef
+from routing_policy.keywords import keyword_scores
+from routing_policy.policy import NON_REASONING, REASONING
+from routing_policy.scoring import scores_from_logits
+
+from .bundle_versions import BundleVersions, LoadedBundle, NoReadyVersionError
+from .environment import KEYWORD
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What a classifier made of one text. Times are wall time of this text's tokenizing and of its batch's call."""
+
+    scores: dict[str, float]
+    classifier: ClassifierRef
+    tokens_seen: int | None
+    tokens_total: int | None
+    truncated: bool
+    tokenize_us: int
+    classify_us: int
+
+
+class ClassifierCallFailed(Exception):
+    """The classifier answered with an error; the message is Triton's own."""
+
+
+class Classifier(Protocol):
+    @property
+    def labels(self) -> list[str]: ...
+
+    @property
+    def start_log(self) -> list[str]: ...
+
+    def refresh(self) -> None: ...
+
+    def classify(self, texts: list[str]) -> list[Reading | ClassifierCallFailed]: ...
+
+
+class KeywordClassifier:
+    """The guide's MockClassifier, with the labels of the policy form."""
+
+    def __init__(self, labels: list[str]) -> None:
+        self.labels = labels
+        binary = str(set(labels) == {NON_REASONING, REASONING}).lower()
+        self.start_log = [
+            f"Initialized MockClassifier (binary_mode={binary})",
+            "Semantic router initialized with MockClassifier",
+        ]
+        self._ref = ClassifierRef(name=KEYWORD, version=1, revision=KEYWORD)
+
+    def refresh(self) -> None:
+        """Nothing to look for: keywords are part of the code."""
+
+    def classify(self, texts: list[str]) -> list[Reading | ClassifierCallFailed]:
+        return [self._read(text) for text in texts]
+
+    def _read(self, text: str) -> Reading:
+        started = time.perf_counter_ns()
+        scores = keyword_scores(text, self.labels)
+        return Reading(
+            scores=scores,
+            classifier=self._ref,
+            tokens_seen=None,
+            tokens_total=None,
+            truncated=False,
+            tokenize_us=0,
+            classify_us=_microseconds_since(started),
+        )
+
+
+# (version, classifier name, input name -> int64 [batch, length]) -> logits float32 [batch, labels];
+# raises ClassifierCallFailed
+CallModel = Callable[[LoadedBundle, str, dict[str, npt.NDArray[np.int64]]], npt.NDArray[np.float32]]
+
+
+class TritonClassifier:
+    """A bundle served by Triton: at most one call per pad bucket and batch, chunked by the model's largest batch."""
+
+    def __init__(self, name: str, versions: BundleVersions, call: CallModel, max_batch: int) -> None:
+        self._name = name
+        self._versions = versions
+        self._call = call
+        self._max_batch = max_batch
+
+    @property
+    def labels(self) -> list[str]:
+        return self._versions.current.bundle.labels
+
+    @property
+    def start_log(self) -> list[str]:
+        current = self._versions.current
+        labels, max_length = len(current.bundle.labels), current.max_length
+        return [
+            f"Initialized ONNX classifier with {labels} labels, max_len={max_length}",
+            "Semantic router initialized",
+        ]
+
+    def refresh(self) -> None:
+        """Move to the highest ready version; the one in use stays when none is."""
+        try:
+            self._versions.refresh()
+        except NoReadyVersionError:
+            return
+
+    def classify(self, texts: list[str]) -> list[Reading | ClassifierCallFailed]:
+        """Classify `texts`; after a version swap between two refreshes, resolve the version again and retry once."""
+        readings = self._classify_once(texts)
+        stale = [index for index, reading in enumerate(readings) if _is_not_ready(reading)]
+        if stale:
+            self.refresh()
+            for index, reading in zip(stale, self._classify_once([texts[i] for i in stale]), strict=True):
+                readings[index] = reading
+        return readings
+
+    def _classify_once(self, texts: list[str]) -> list[Reading | ClassifierCallFailed]:
+        loaded = self._versions.current
+        clipped = [_timed_clip(loaded, text) for text in texts]
+        readings: dict[int, Reading | ClassifierCallFailed] = {}
+        for length, indices in self._calls(loaded, [clip for clip, _ in clipped]):
+            chunk = [clipped[index] for index in indices]
+            readings.update(zip(indices, self._classify_chunk(loaded, length, chunk), strict=True))
+        return [readings[index] for index in range(len(texts))]
+
+    def _calls(self, loaded: LoadedBundle, clipped: list[ClippedText]) -> Iterator[tuple[int, list[int]]]:
+        by_length: dict[int, list[int]] = defaultdict(list)
+        for index, clip in enumerate(clipped):
+            by_length[pad_length(len(clip.ids), loaded.buckets)].append(index)
+        for length, indices in by_length.items():
+            for start in range(0, len(indices), self._max_batch):
+                yield length, indices[start : start + self._max_batch]
+
+    def _classify_chunk(
+        self, loaded: LoadedBundle, length: int, chunk: list[tuple[ClippedText, int]]
+    ) -> list[Reading | ClassifierCallFailed]:
+        started = time.perf_counter_ns()
+        try:
+            logits = self._call(loaded, self._name, _pad(loaded, [clip.ids for clip, _ in chunk], length))
+        except ClassifierCallFailed as exc:
+            return [exc] * len(chunk)
+        classify_us = _microseconds_since(started)
+        scores = scores_from_logits(logits, loaded.bundle.temperature, loaded.bundle.problem_type)
+        return [
+            self._reading(loaded, clip, row.tolist(), (tokenize_us, classify_us))
+            for (clip, tokenize_us), row in zip(chunk, scores, strict=True)
+        ]
+
+    def _reading(
+        self, loaded: LoadedBundle, clip: ClippedText, scores: list[float], times_us: tuple[int, int]
+    ) -> Reading | ClassifierCallFailed:
+        if not np.isfinite(scores).all():
+            return ClassifierCallFailed(f"{self._name} version {loaded.version}: expected finite logits, got {scores}")
+        return Reading(
+            scores=dict(zip(loaded.bundle.labels, scores, strict=True)),
+            classifier=ClassifierRef(name=self._name, version=loaded.version, revision=loaded.bundle.revision),
+            tokens_seen=len(clip.ids),
+            tokens_total=clip.tokens_total,
+            truncated=clip.truncated,
+            tokenize_us=times_us[0],
+            classify_us=times_us[1],
+        )
+
+
+def _timed_clip(loaded: LoadedBundle, text: str) -> tuple[ClippedText, int]:
+    started = time.perf_counter_ns()
+    clip = clip_text(loaded.tokenizer, text, loaded.max_length)
+    return clip, _microseconds_since(started)
+
+
+def _pad(loaded: LoadedBundle, rows: list[list[int]], length: int) -> dict[str, npt.NDArray[np.int64]]:
+    """Lay out token ids [batch, length]; where the mask is 0 the id does not matter. Segment ids are all 0."""
+    shape = (len(rows), length)
+    tensors = {name: np.zeros(shape, dtype=np.int64) for name in loaded.bundle.inputs}
+    for index, ids in enumerate(rows):
+        tensors["input_ids"][index, : len(ids)] = ids
+        tensors["attention_mask"][index, : len(ids)] = 1
+    return tensors
+
+
+def _is_not_ready(reading: Reading | ClassifierCallFailed) -> bool:
+    """Match Triton's message: through BLS every error code arrives as INTERNAL (triton-inference-server 24.10)."""
+    if isinstance(reading, Reading):
+        return False
+    message = str(reading)
+    return "is not ready" in message or "unknown model" in message or "is not at ready state" in message
+
+
+def _microseconds_since(started_ns: int) -> int:
+    return (time.perf_counter_ns() - started_ns) // 1000
