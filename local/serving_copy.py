@@ -1,4 +1,4 @@
-"""The run-time copy of the model repository that Triton serves, so that installing a bundle never touches the checkout."""
+"""The run-time copy of the model repository that Triton serves: installing a bundle never touches the checkout."""
 
 import shutil
 from pathlib import Path

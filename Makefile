@@ -1,0 +1,42 @@
+SHELL := /bin/sh
+CLASSIFIER ?=
+POLICY ?= configs/semantic-router-binary.yaml
+UPSTREAMS ?=
+RUN_ARGUMENTS ?=
+bin := .venv/bin
+sources := model_repository/semantic_router/1 router_proxy export local tests
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check-code lock clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+run: .venv/.ready-run  ## Run Triton, the proxy and two demo upstreams (CLASSIFIER=keyword, POLICY=..., UPSTREAMS=...)
+	$(bin)/semrouter up --policy $(POLICY) $(if $(CLASSIFIER),--classifier $(CLASSIFIER)) \
+		$(if $(UPSTREAMS),--upstreams $(UPSTREAMS)) $(RUN_ARGUMENTS)
+
+test: check-code  ## Run every check and every test
+	$(bin)/python -m pytest
+
+check-code: .venv/.ready-test  ## Run the linters and the type checker
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+
+lock:  ## Pin the newest dependencies that pyproject.toml admits
+	: > requirements.lock
+	rm -rf .venv
+	local/prepare.sh local,export,test,dev
+	$(bin)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+
+clean:  ## Remove the virtual environment and everything a run left behind
+	rm -rf .venv .run
+
+.venv/.ready-run: pyproject.toml requirements.lock
+	local/prepare.sh local
+	@touch $@
+
+.venv/.ready-test: pyproject.toml requirements.lock
+	local/prepare.sh local,export,test,dev
+	@touch $@ .venv/.ready-run

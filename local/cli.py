@@ -1,0 +1,20 @@
+"""semrouter: one command line for every folder; each folder owns its commands."""
+
+import click
+from export.commands import COMMANDS as EXPORT_COMMANDS
+from router_proxy.commands import COMMANDS as PROXY_COMMANDS
+
+from local.commands import COMMANDS as LOCAL_COMMANDS
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="triton-semantic-router")
+def main() -> None:
+    """Route each request to the cheapest model that answers it well."""
+
+
+for command in (*LOCAL_COMMANDS, *PROXY_COMMANDS, *EXPORT_COMMANDS):
+    main.add_command(command)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Make .venv with the project and the named extras; install from Debian what that needs.
+# Usage: local/prepare.sh EXTRAS        for example: local/prepare.sh local,test
+set -eu
+cd "$(dirname "$0")/.."
+
+supported='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))'
+python=""
+for candidate in "${PYTHON:-python3}" python3.12 python3.11; do
+    if command -v "$candidate" >/dev/null && "$candidate" -c "$supported"; then python=$candidate; break; fi
+done
+if [ -z "$python" ]; then
+    echo "Python 3.11 or 3.12 is needed (Triton 2.51's Python backend wants NumPy 1); set PYTHON to one." >&2
+    exit 1
+fi
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+missing=""
+"$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python$version-venv"
+"$python" - <<'PY' || missing="$missing libpython$version"
+import pathlib, sys, sysconfig
+name = "libpython%d.%d.so.1.0" % sys.version_info[:2]
+places = [sysconfig.get_config_var("LIBDIR"), "/usr/lib/%s" % sysconfig.get_config_var("MULTIARCH")]
+sys.exit(not any(pathlib.Path(place, name).is_file() for place in places if place))
+PY
+if [ -n "$missing" ]; then
+    install="apt-get update && apt-get install -y$missing"
+    if [ "$(id -u)" = 0 ]; then sh -c "$install"
+    elif sudo -n true 2>/dev/null; then sudo sh -c "$install"
+    else echo "These Debian packages are needed; run as root, then try again:  $install" >&2; exit 1
+    fi
+fi
+
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable ".[$1]"
