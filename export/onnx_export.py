@@ -1,0 +1,54 @@
+"""From a checkpoint folder to an fp32 ONNX graph, with the exporter everyone uses: optimum's."""
+
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnx
+
+from .errors import CheckpointUnavailable, CheckpointUnsupported
+from .third_party import quiet_libraries
+
+OPSET = 18
+# The oldest ONNX Runtime a supported Triton image carries (1.19) reads graphs up to this IR version.
+MAX_IR_VERSION = 10
+
+
+def export_graph(checkpoint: Path, graph: Path) -> None:
+    """Export the sequence classifier in `checkpoint` as fp32 with dynamic batch and length; writes `graph`."""
+    with TemporaryDirectory() as folder, quiet_libraries():
+        _run_optimum(checkpoint, Path(folder))
+        model = onnx.load(Path(folder) / "model.onnx")
+    _check_versions(model, str(checkpoint))
+    onnx.save(model, graph)
+
+
+def exporter_versions() -> dict[str, str]:
+    """Return the versions of everything that shapes the exported graph."""
+    return {name: version(name) for name in ("optimum-onnx", "transformers", "torch", "onnx", "onnxruntime")}
+
+
+def _run_optimum(checkpoint: Path, output: Path) -> None:
+    from optimum.exporters.onnx import main_export  # noqa: PLC0415 - takes seconds, and `--help` must not need it
+
+    try:
+        main_export(
+            str(checkpoint),
+            output=output,
+            task="text-classification",
+            opset=OPSET,
+            framework="pt",
+            library_name="transformers",
+            local_files_only=True,
+            do_validation=False,  # `parity` compares on real prompts instead
+        )
+    except OSError as exc:
+        raise CheckpointUnavailable(str(checkpoint), str(exc).splitlines()[0]) from exc
+    except (KeyError, ValueError, NotImplementedError) as exc:
+        raise CheckpointUnsupported(str(checkpoint), f"optimum cannot export it: {exc}") from exc
+
+
+def _check_versions(model: onnx.ModelProto, checkpoint: str) -> None:
+    if model.ir_version > MAX_IR_VERSION:
+        reason = f"exported with ONNX IR version {model.ir_version}, servers read up to {MAX_IR_VERSION}"
+        raise CheckpointUnsupported(checkpoint, reason)

@@ -1,0 +1,94 @@
+"""Smaller or faster copies of an fp32 graph, each behind a gate that refuses one that judges differently."""
+
+import warnings
+from pathlib import Path
+from typing import Literal, get_args
+
+import msgspec
+import numpy as np
+import onnx
+
+from routing_policy.scoring import scores_from_logits
+
+from .errors import GateFailed
+from .inference import Logits, logits_in_buckets, open_session
+from .prompts import TokenizedPrompts
+from .quantisation import quantise_graph
+
+Precision = Literal["fp32", "fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+DEFAULT_PRECISION: Precision = "int8"
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a variant may be from the fp32 graph on the check prompts."""
+
+    min_agreement: float  # share of prompts whose top label stays the same
+    max_score_change: float  # largest change of any score
+
+
+GATES: dict[Precision, Gate] = {
+    "fp32": Gate(min_agreement=1.0, max_score_change=1e-6),
+    "fp16": Gate(min_agreement=0.99, max_score_change=0.02),
+    "int8": Gate(min_agreement=0.97, max_score_change=0.10),
+}
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """How a variant's scores differ from the fp32 graph's over a set of prompts."""
+
+    prompts: int
+    agreement: float
+    largest_score_change: float
+
+
+def write_variant(graph: Path, variant: Path, precision: Precision, prompts: TokenizedPrompts) -> Change:
+    """Write `graph` as `precision` to `variant` and return how it differs; raises GateFailed where that is too much."""
+    onnx.save(_convert(graph, precision), variant)
+    before, after = (
+        logits_in_buckets(open_session(file), prompts.ids, prompts.buckets, batch_size=8) for file in (graph, variant)
+    )
+    change = score_change(before, after)
+    require_gate(precision, change, GATES[precision])
+    return change
+
+
+def score_change(reference: Logits, variant: Logits) -> Change:
+    """Compare the scores two graphs give the same prompts; logits are [prompts, labels]."""
+    before = scores_from_logits(reference, 1.0, "single_label_classification")
+    after = scores_from_logits(variant, 1.0, "single_label_classification")
+    gaps = np.abs(after - before)
+    return Change(
+        prompts=len(before),
+        agreement=float((before.argmax(axis=-1) == after.argmax(axis=-1)).mean()),
+        largest_score_change=float(np.where(np.isnan(gaps), np.inf, gaps).max()),
+    )
+
+
+def require_gate(precision: Precision, change: Change, gate: Gate) -> None:
+    if change.agreement < gate.min_agreement:
+        raise GateFailed(precision, "share of prompts with the same top label", change.agreement, gate.min_agreement)
+    if change.largest_score_change > gate.max_score_change:
+        raise GateFailed(precision, "largest change of a score", change.largest_score_change, gate.max_score_change)
+
+
+def _convert(graph: Path, precision: Precision) -> onnx.ModelProto:
+    model = onnx.load(graph)
+    match precision:
+        case "fp32":
+            return model
+        case "fp16":
+            return _to_fp16(model)
+        case "int8":
+            quantise_graph(model)
+            return model
+
+
+def _to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store weights and compute in float16; inputs stay int64 and the output stays float32."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415 - slow to import
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one per constant too small for float16: the gate judges what it did
+        half: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True)
+    return half
