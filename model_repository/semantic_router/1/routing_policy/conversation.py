@@ -1,6 +1,5 @@
 """The ask: which text of a request is judged. One reader per API shape, all total: an odd shape is no text, never an error."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -26,9 +25,20 @@ def _last_ask(texts_latest_first: Iterable[str], injected_tags: Sequence[str]) -
 def _strip_injected(text: str, injected_tags: Sequence[str]) -> str:
     """Remove blocks that a client's harness put into the user turn; only whole blocks of the listed tags."""
     for tag in injected_tags:
-        if f"<{tag}" in text:
-            text = re.sub(rf"(?s)<{re.escape(tag)}(?:\s[^>]*)?>.*?</{re.escape(tag)}>", "", text)
+        text = "".join(_outside_tag(text, tag))
     return text.strip()
+
+
+def _outside_tag(text: str, tag: str) -> Iterator[str]:
+    """Yield what lies outside `<tag …>…</tag>`, in linear time whatever the text; an unclosed tag is plain text."""
+    opening, closing = f"<{tag}", f"</{tag}>"
+    kept_from = searched_from = 0
+    while (start := text.find(opening, searched_from)) >= 0 and (end := text.find(closing, start)) >= 0:
+        searched_from = start + len(opening)
+        if text[searched_from] == ">" or text[searched_from].isspace():
+            yield text[kept_from:start]
+            kept_from = searched_from = end + len(closing)
+    yield text[kept_from:]
 
 
 def _user_texts(messages: Any) -> Iterator[str]:

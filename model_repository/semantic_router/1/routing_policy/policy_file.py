@@ -19,7 +19,7 @@ ALIAS = "router"
 HeaderText = Annotated[str, msgspec.Meta(pattern="^[!-~]([ -~]*[!-~])?$", max_length=256)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Cutoff = Annotated[float, msgspec.Meta(gt=0, lt=1)]
-Weight = Annotated[float, msgspec.Meta(ge=0)]
+Weight = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Label = Annotated[str, msgspec.Meta(min_length=1)]
 
 
