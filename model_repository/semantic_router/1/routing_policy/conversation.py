@@ -1,10 +1,11 @@
-"""The ask: which text of a request is judged. One reader per API shape, all total: an odd shape is no text, never an error."""
+"""The ask: which text of a request is judged. All readers are total: an odd shape holds no text, it is no error."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 SHORT_ASK_CHARACTERS = 20
 INJECTED_TAGS = ("system-reminder",)
+_TEXT_PARTS = ("text", "input_text")
 
 
 def chat_ask(messages: Any, injected_tags: Sequence[str] = INJECTED_TAGS) -> str | None:
@@ -57,9 +58,10 @@ def _joined_text(content: Any) -> str:
 def _part_text(part: Any) -> str:
     if isinstance(part, str):
         return part
-    if isinstance(part, dict) and part.get("type", "text") in {"text", "input_text"} and isinstance(part.get("text"), str):
-        return str(part["text"])
-    return ""
+    if not isinstance(part, dict) or part.get("type", "text") not in _TEXT_PARTS:
+        return ""
+    text = part.get("text")
+    return text if isinstance(text, str) else ""
 
 
 def _items(value: Any) -> list[Any]:

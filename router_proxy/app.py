@@ -1,0 +1,133 @@
+"""Assembly: the routes, what opens and closes with the application, and the one place where errors become answers."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+
+import aiohttp
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from routing_policy.policy import Policy
+from routing_policy.policy_file import load_policy
+
+from . import catalogue, chat, health, passthrough, preview
+from .breaker import Breaker
+from .errors import MethodUnknown, ProxyError, RouteUnknown, render_error
+from .gateway import GATEWAY, REQUEST_ID, Gateway, Routing, check_targets
+from .headers import REQUEST_ID_HEADER, request_id
+from .metrics import Metrics
+from .relay import SKIP_AUTO_HEADERS
+from .router_client import RouterClient
+from .settings import Settings
+from .shadow import Shadow
+from .surfaces import SURFACES, error_format_of
+from .upstreams import Upstreams
+from .upstreams_file import load_upstreams
+
+LOG = logging.getLogger("semrouter.proxy")
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Application:
+    """Return the proxy; `environ` holds the upstreams' keys. Files are read here, so a bad one never serves."""
+    upstreams = Upstreams(load_upstreams(settings.upstreams), environ, settings.upstreams)
+    policy = load_policy(settings.config) if settings.enabled else None
+    if policy is not None:
+        check_targets(policy, upstreams, settings.upstreams)
+    app = web.Application(middlewares=[answer_errors])
+    app.add_routes(
+        [
+            *(web.post(surface.path, partial(chat.answer, surface)) for surface in SURFACES),
+            web.get("/v1/models", catalogue.list_models),
+            web.get("/v1/models/{model:.+}", catalogue.show_model),
+            web.post("/v1/route", preview.preview_route),
+            web.post("/v1/{rest:.+}", passthrough.pass_on),
+            web.get("/health/live", health.live),
+            web.get("/health/ready", health.ready),
+            web.get("/metrics", show_metrics),
+        ]
+    )
+    app.on_response_prepare.append(add_own_headers)
+    app.cleanup_ctx.append(partial(open_gateway, settings, upstreams, policy))
+    return app
+
+
+async def open_gateway(
+    settings: Settings, upstreams: Upstreams, policy: Policy | None, app: web.Application
+) -> AsyncIterator[None]:
+    """Open what the handlers share, and close it when the application ends."""
+    metrics = Metrics()
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        auto_decompress=False,
+        skip_auto_headers=SKIP_AUTO_HEADERS,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    ) as session:
+        routing = _open_routing(settings, policy, metrics) if policy else None
+        app[GATEWAY] = Gateway(
+            settings=settings, upstreams=upstreams, session=session, metrics=metrics, routing=routing
+        )
+        yield
+        if routing is not None:
+            await routing.shadow.close()
+            await routing.router.close()
+
+
+def _open_routing(settings: Settings, policy: Policy, metrics: Metrics) -> Routing:
+    breaker = Breaker(failures=settings.breaker_failures, pause_seconds=settings.breaker_pause_seconds)
+    metrics.watch_router(lambda: breaker.is_open)
+    router = RouterClient(
+        settings.triton_url,
+        breaker=breaker,
+        in_flight_limit=settings.routing_in_flight,
+        observe_round_trip=metrics.classifier_answered,
+    )
+    shadow = Shadow(
+        router, metrics, queue_limit=settings.shadow_queue, budget_seconds=settings.routing_budget_ms / 1000
+    )
+    return Routing(abstain=policy.abstain, router=router, shadow=shadow)
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its id and turn what was raised into an answer in the caller's own format."""
+    request[REQUEST_ID] = request_id(request.headers.get(REQUEST_ID_HEADER))
+    try:
+        return await handler(request)
+    except ProxyError as error:
+        return _error_response(error, request)
+    except web.HTTPException as error:
+        return _error_response(_from_aiohttp(error, request), request)
+    except Exception:
+        LOG.exception("request %s failed", request[REQUEST_ID])
+        return _error_response(ProxyError("The proxy failed on this request; its log has the details."), request)
+
+
+async def add_own_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
+    if exchange := request.get(chat.EXCHANGE):
+        response.headers.update(exchange.headers())
+
+
+async def show_metrics(request: web.Request) -> web.Response:
+    return web.Response(body=request.app[GATEWAY].metrics.render(), headers={"Content-Type": _METRICS_TYPE})
+
+
+def _error_response(error: ProxyError, request: web.Request) -> web.Response:
+    response = web.Response(
+        status=error.status,
+        body=render_error(error, error_format_of(request.path)),
+        content_type="application/json",
+    )
+    if error.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
+
+
+def _from_aiohttp(error: web.HTTPException, request: web.Request) -> ProxyError:
+    """Say in our words what aiohttp's router refused: an unknown path, or a method the path does not have."""
+    if error.status == web.HTTPMethodNotAllowed.status_code:
+        return MethodUnknown(f"{request.method} is not allowed on {request.path}.")
+    return RouteUnknown(f"There is nothing at {request.method} {request.path}.")

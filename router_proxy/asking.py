@@ -1,0 +1,46 @@
+"""From a text to where it goes: Triton's decision, or the abstain target and the reason there is no decision."""
+
+import msgspec
+
+from routing_policy.decision import ABSTAIN_LOW_CONFIDENCE, ABSTAIN_NO_RULE, DecisionDocument
+from routing_policy.policy import Target
+
+from .errors import ClassifierFailed, ClassifierUnavailable
+from .gateway import Routing
+from .outcomes import Outcome
+from .upstreams import Upstreams
+
+_ABSTAINED = frozenset({ABSTAIN_LOW_CONFIDENCE, ABSTAIN_NO_RULE})
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request goes and which outcome that is; `decision` is None where none was taken."""
+
+    outcome: Outcome
+    target: Target
+    decision: DecisionDocument | None = None
+
+
+async def decide(routing: Routing, upstreams: Upstreams, text: str | None, budget_seconds: float) -> Verdict:
+    """Ask Triton about `text`; without an answer fall back to the abstain target, or refuse if so configured."""
+    if text is None:
+        return Verdict(outcome=Outcome.NO_TEXT, target=routing.abstain)
+    try:
+        decision = await routing.router.ask(text, budget_seconds)
+        return _verdict(decision, upstreams)
+    except ClassifierFailed as failure:
+        if upstreams.rejects_on_classifier_error:
+            raise ClassifierUnavailable(
+                "No routing decision could be taken. Try again, or name a model.", retry_after_seconds=1
+            ) from failure
+        return Verdict(outcome=failure.outcome, target=routing.abstain)
+
+
+def _verdict(decision: DecisionDocument, upstreams: Upstreams) -> Verdict:
+    if decision.model not in upstreams:
+        raise ClassifierFailed(Outcome.FAILOPEN_ERROR, f"decided for {decision.model!r}, which has no upstream")
+    return Verdict(
+        outcome=Outcome.ABSTAINED if decision.rationale in _ABSTAINED else Outcome.ROUTED,
+        target=Target(name=decision.target, model=decision.model, params=decision.params),
+        decision=decision,
+    )

@@ -1,0 +1,124 @@
+"""Reading a JSON body and rewriting only its `model`: every other byte reaches the upstream as the client wrote it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from .errors import RequestInvalid
+
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_SPACE = rb"[ \t\n\r]*+"
+_MEMBER_NAME = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
+_SCALAR = re.compile(_STRING + rb"|[^][{},\" \t\n\r]++", re.DOTALL)
+_UP_TO_BRACKET = re.compile(rb'(?:[^][{}"]++|' + _STRING + rb")*+", re.DOTALL)
+_NEXT_MEMBER = re.compile(_SPACE + rb",")
+_OPENING = b"{["
+
+
+class JsonBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked JSON object as it arrived, and the `model` it names (None when absent, null or empty)."""
+
+    raw: bytes
+    model: str | None
+
+
+class _ModelField(msgspec.Struct):
+    model: Any = None
+
+
+_MODEL_FIELD = msgspec.json.Decoder(_ModelField)
+Fields = TypeVar("Fields")
+
+
+def read_body(raw: bytes) -> JsonBody:
+    """Check that `raw` is a JSON object whose `model`, if any, is a string."""
+    model = decode_fields(raw, _MODEL_FIELD).model
+    if model is not None and not isinstance(model, str):
+        raise RequestInvalid(f"model: expected a string, got {type(model).__name__}", param="model")
+    return JsonBody(raw=raw, model=model or None)
+
+
+def decode_fields(raw: bytes, decoder: msgspec.json.Decoder[Fields]) -> Fields:
+    """Decode the members that `decoder` names and skip the rest; the one place where a body is refused as malformed."""
+    try:
+        return decoder.decode(raw)
+    except UnicodeDecodeError as exc:
+        raise RequestInvalid(f"body: expected UTF-8: {exc}", code="invalid_json") from exc
+    except msgspec.ValidationError as exc:
+        raise RequestInvalid(f"body: {exc}", code="invalid_json") from exc
+    except msgspec.DecodeError as exc:
+        raise RequestInvalid(f"body: expected JSON: {exc}", code="invalid_json") from exc
+    except RecursionError as exc:
+        raise RequestInvalid("body: nested too deeply", code="invalid_json") from exc
+
+
+def with_model(raw: bytes, model: str) -> bytes:
+    """Return the JSON object `raw` naming `model`, all other bytes unchanged.
+
+    Every top-level `model` is replaced: parsers differ on which duplicate counts (RFC 8259 §4), and none may
+    reach a model that was not chosen.
+    """
+    value = msgspec.json.encode(model)
+    spans = list(_model_spans(raw))
+    if not spans:
+        return _insert_first(raw, b'"model":' + value)
+    pieces: list[bytes] = []
+    copied = 0
+    for start, end in spans:
+        pieces += (raw[copied:start], value)
+        copied = end
+    return b"".join((*pieces, raw[copied:]))
+
+
+def with_params(raw: bytes, params: Mapping[str, Any]) -> bytes:
+    """Return the JSON object `raw` with `params` merged in deeply; `params` win, untouched members keep their bytes."""
+    if not params:
+        return raw
+    members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    for name, value in params.items():
+        present = msgspec.json.decode(members[name]) if name in members else None
+        members[name] = msgspec.Raw(msgspec.json.encode(_merged(present, value)))
+    return msgspec.json.encode(members)
+
+
+def _merged(present: Any, wins: Any) -> Any:
+    if not isinstance(present, dict) or not isinstance(wins, dict):
+        return wins
+    return present | {name: _merged(present.get(name), value) for name, value in wins.items()}
+
+
+def _insert_first(raw: bytes, member: bytes) -> bytes:
+    after_brace = raw.index(b"{") + 1
+    is_empty = _MEMBER_NAME.match(raw, after_brace) is None
+    return raw[:after_brace] + member + (b"" if is_empty else b",") + raw[after_brace:]
+
+
+def _model_spans(raw: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the values of top-level `model` members lie in `raw`, a valid JSON object."""
+    position = raw.index(b"{") + 1
+    while name := _MEMBER_NAME.match(raw, position):
+        end = _value_end(raw, name.end())
+        if _names_model(name[1]):
+            yield name.end(), end
+        comma = _NEXT_MEMBER.match(raw, end)
+        if comma is None:
+            return
+        position = comma.end()
+
+
+def _names_model(name: bytes) -> bool:
+    return name == b'"model"' or (b"\\" in name and json.loads(name) == "model")
+
+
+def _value_end(raw: bytes, start: int) -> int:
+    if scalar := _SCALAR.match(raw, start):
+        return scalar.end()
+    position, depth = start + 1, 1
+    while depth:
+        position = _UP_TO_BRACKET.match(raw, position).end()  # type: ignore[union-attr]  # matches the empty string too
+        depth += 1 if raw[position] in _OPENING else -1
+        position += 1
+    return position

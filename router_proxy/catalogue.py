@@ -1,0 +1,30 @@
+"""GET /v1/models: every upstream in the configuration, whether or not it is up, and the alias while routing is on."""
+
+from typing import Any
+
+from aiohttp import web
+
+from .errors import RouteUnknown
+from .gateway import GATEWAY, Gateway
+from .modes import ALIAS
+
+
+async def list_models(request: web.Request) -> web.Response:
+    gateway = request.app[GATEWAY]
+    return web.json_response({"object": "list", "data": [_model(name, gateway) for name in _names(gateway)]})
+
+
+async def show_model(request: web.Request) -> web.Response:
+    gateway = request.app[GATEWAY]
+    name = request.match_info["model"]
+    if name not in _names(gateway):
+        raise RouteUnknown(f"The model {name!r} does not exist.", code="model_not_found", param="model")
+    return web.json_response(_model(name, gateway))
+
+
+def _names(gateway: Gateway) -> list[str]:
+    return [*gateway.upstreams, *([ALIAS] if gateway.routing else [])]
+
+
+def _model(name: str, gateway: Gateway) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": gateway.started_at, "owned_by": "triton-semantic-router"}

@@ -1,0 +1,120 @@
+"""The story of one request on a routed surface: parse → ask → choose → forward → record."""
+
+import logging
+
+import msgspec
+from aiohttp import web
+
+from routing_policy.policy import Target
+
+from .arrival import read_budget_seconds, read_bytes
+from .asking import decide
+from .body import JsonBody, read_body, with_model, with_params
+from .errors import ProxyError, RequestInvalid, RouteUnknown
+from .exchange import Exchange
+from .gateway import GATEWAY, REQUEST_ID, Gateway
+from .modes import ALIAS, MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
+from .outcomes import Outcome
+from .relay import outgoing_json, relay
+from .shadow import ShadowAsk
+from .surfaces import Surface
+from .upstreams import Upstream
+
+EXCHANGE = web.RequestKey("exchange", Exchange)
+DECISIONS = logging.getLogger("semrouter.decisions")
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True):
+    """A request understood: its body, what to do with it, and how long its decision may take."""
+
+    body: JsonBody
+    handling: Handling
+    budget_seconds: float
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request goes, and the body it goes with."""
+
+    upstream: Upstream
+    body: bytes
+
+
+async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
+    """Answer one request on `surface`; whatever happens, it is recorded exactly once."""
+    gateway = request.app[GATEWAY]
+    exchange = request[EXCHANGE] = Exchange(request_id=request[REQUEST_ID], surface=surface.name)
+    try:
+        incoming = await parse(request, gateway, exchange)
+        target = await ask(gateway, surface, incoming, exchange)
+        choice = choose(gateway, surface, incoming, target)
+        return await forward(request, gateway, choice, exchange)
+    except ProxyError as error:
+        exchange.refused(error)
+        raise
+    finally:
+        record(gateway, exchange)
+
+
+async def parse(request: web.Request, gateway: Gateway, exchange: Exchange) -> Incoming:
+    settings = gateway.settings
+    if gateway.routing is None:
+        mode = Mode.OFF
+    else:
+        mode = read_mode(request.headers.get(MODE_HEADER), settings.default_mode, settings.allowed_modes)
+    exchange.mode = mode
+    budget_seconds = read_budget_seconds(request, settings.routing_budget_ms)
+    body = read_body(await read_bytes(request, gateway.upstreams.body_limit_bytes))
+    exchange.requested_model = exchange.target = body.model
+    return Incoming(body=body, handling=handling(mode, body.model), budget_seconds=budget_seconds)
+
+
+async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: Exchange) -> Target | None:
+    """Return the target the router chose, or None where the caller's own choice stands."""
+    routing = gateway.routing
+    if routing is None or incoming.handling in {Handling.OFF, Handling.EXPLICIT}:
+        exchange.outcome = Outcome(incoming.handling)
+        return None
+    text = surface.read_ask(incoming.body.raw)
+    if incoming.handling is Handling.SHADOW:
+        exchange.outcome = Outcome.SHADOW
+        target = routing.abstain if asks_for_routing(incoming.body.model) else None
+        served_model = target.model if target else str(incoming.body.model)
+        routing.shadow.submit(ShadowAsk(text=text, served_model=served_model))
+        return target
+    verdict = await decide(routing, gateway.upstreams, text, incoming.budget_seconds)
+    exchange.outcome, exchange.decision, exchange.target = verdict.outcome, verdict.decision, verdict.target.name
+    return verdict.target
+
+
+def choose(gateway: Gateway, surface: Surface, incoming: Incoming, target: Target | None) -> Choice:
+    """Return the upstream that serves the target, or the model asked for, with the body to send there."""
+    raw = incoming.body.raw
+    if target is None:
+        return Choice(upstream=_upstream_asked_for(gateway, incoming.body.model), body=raw)
+    body = with_params(raw, target.params) if surface.merges_params else raw
+    return Choice(upstream=gateway.upstreams.serving(target.model), body=with_model(body, target.model))
+
+
+async def forward(request: web.Request, gateway: Gateway, choice: Choice, exchange: Exchange) -> web.StreamResponse:
+    outgoing = outgoing_json(request, choice.upstream, choice.body, exchange.request_id)
+    return await relay(request, gateway.session, choice.upstream, outgoing=outgoing, exchange=exchange)
+
+
+def record(gateway: Gateway, exchange: Exchange) -> None:
+    if exchange.decision is not None:
+        gateway.metrics.decided(exchange.decision, "enforce")
+    gateway.metrics.request_ended(exchange)
+    DECISIONS.info("%s", msgspec.json.encode(exchange.log_record()).decode())
+
+
+def _upstream_asked_for(gateway: Gateway, model: str | None) -> Upstream:
+    if model is None:
+        raise RequestInvalid("model: expected the name of a model, got none", code="missing_model", param="model")
+    if model == ALIAS:
+        remedy = (
+            f"send the header {MODE_HEADER}: auto" if gateway.routing else "SEMROUTER_ENABLED is not set on this server"
+        )
+        raise RouteUnknown(
+            f"The model {ALIAS!r} asks for routing, which is off: {remedy}.", code="model_not_found", param="model"
+        )
+    return gateway.upstreams.serving(model)

@@ -1,0 +1,127 @@
+"""ProxyError                   answered to the caller; rendered once, in `app.answer_errors`, in their own format
+├ RequestInvalid        400
+├ ClientUnauthorized    401
+├ RouteUnknown          404
+├ MethodUnknown         405
+├ BodyTooLarge          413
+├ Overloaded            429/503
+├ ClassifierUnavailable 503
+├ UpstreamUnreachable   502
+└ UpstreamTimedOut      504
+ClassifierFailed             no decision from Triton; never reaches the caller as such
+ConfigurationInvalid         at start or reload: the place and the reason
+"""
+
+from typing import Literal
+
+import msgspec
+
+from .outcomes import Outcome
+
+ErrorFormat = Literal["openai", "anthropic"]
+
+# https://docs.anthropic.com/en/api/errors
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+
+
+class ConfigurationInvalid(Exception):
+    """A setting or an upstreams file that must not be served."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+
+
+class ClassifierFailed(Exception):
+    """Triton gave no usable decision; `outcome` is what that makes of the request."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+
+
+class ProxyError(Exception):
+    """An answer of our own: status, OpenAI's error type and code, and what the caller can do about it."""
+
+    status = 500
+    type = "server_error"
+    code = "internal_error"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, param: str | None = None, retry_after_seconds: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.code
+        self.param = param
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RequestInvalid(ProxyError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+
+
+class ClientUnauthorized(ProxyError):
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class RouteUnknown(ProxyError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class MethodUnknown(ProxyError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+
+class BodyTooLarge(ProxyError):
+    status = 413
+    type = "invalid_request_error"
+    code = "body_too_large"
+
+
+class Overloaded(ProxyError):
+    status = 503
+    type = "server_error"
+    code = "overloaded"
+
+
+class ClassifierUnavailable(ProxyError):
+    status = 503
+    type = "server_error"
+    code = "classifier_unavailable"
+
+
+class UpstreamUnreachable(ProxyError):
+    status = 502
+    type = "server_error"
+    code = "upstream_unreachable"
+
+
+class UpstreamTimedOut(ProxyError):
+    status = 504
+    type = "server_error"
+    code = "upstream_timed_out"
+
+
+def render_error(error: ProxyError, error_format: ErrorFormat) -> bytes:
+    """Return the JSON body for `error` as OpenAI's or Anthropic's clients expect it."""
+    if error_format == "anthropic":
+        kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
+        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": error.message}})
+    detail = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    return msgspec.json.encode({"error": detail})

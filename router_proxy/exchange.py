@@ -1,0 +1,91 @@
+"""What is known about one request on a routed surface so far: filled in phase by phase, recorded once at its end."""
+
+import time
+from http import HTTPStatus
+
+import msgspec
+
+from routing_policy.decision import ClassifierRef, DecisionDocument
+
+from .errors import ClassifierUnavailable, Overloaded, ProxyError
+from .headers import OWN_PREFIX, header_text
+from .modes import Mode
+from .outcomes import Outcome
+
+
+class Exchange(msgspec.Struct, kw_only=True):
+    """Starts as `invalid`, so that a request refused or given up before it was understood counts as that."""
+
+    request_id: str
+    surface: str
+    started: float = msgspec.field(default_factory=time.perf_counter)
+    mode: Mode | None = None
+    requested_model: str | None = None
+    outcome: Outcome = Outcome.INVALID
+    decision: DecisionDocument | None = None
+    target: str | None = None  # the target's name where one was decided on, else the model asked for
+    status: int | None = None
+    upstream_result: str = "none"  # 2xx, 3xx, 4xx, 5xx, unreachable, timed_out, aborted
+    route_seconds: float | None = None
+    first_byte_seconds: float | None = None
+
+    def elapsed_seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def refused(self, error: ProxyError) -> None:
+        """Note an answer of our own; only a refusal that is about the request or our limits is an outcome."""
+        self.status = error.status
+        if isinstance(error, Overloaded | ClassifierUnavailable):
+            self.outcome = Outcome.REJECTED
+        elif error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.outcome = Outcome.INVALID
+
+    def headers(self) -> dict[str, str]:
+        """Return the decision headers of the answer."""
+        values = {"mode": self.mode or "unknown", "outcome": self.outcome}
+        if decision := self.decision:
+            values |= {
+                "target": decision.target,
+                "rationale": decision.rationale,
+                "winner": decision.winner,
+                "confidence": f"{decision.confidence:.4f}",
+                "policy": decision.policy,
+                "classifier": _classifier(decision.classifier),
+            }
+        return {OWN_PREFIX + name: header_text(value) for name, value in values.items()}
+
+    def log_record(self) -> dict[str, object]:
+        """Return the decision log line's fields: everything that explains the request, nothing it said."""
+        decision = self.decision
+        return {
+            "ts": round(time.time(), 3),
+            "request_id": self.request_id,
+            "surface": self.surface,
+            "mode": self.mode,
+            "outcome": self.outcome,
+            "target": self.target,
+            "requested_model": self.requested_model,
+            "rationale": decision and decision.rationale,
+            "winner": decision and decision.winner,
+            "confidence": decision and decision.confidence,
+            "scores": decision and decision.scores,
+            "policy": decision and decision.policy,
+            "classifier": decision and decision.classifier,
+            "truncated": decision and decision.truncated,
+            "tokens_seen": decision and decision.tokens_seen,
+            "status": self.status,
+            "upstream": self.upstream_result,
+            "ms": {
+                "route": _milliseconds(self.route_seconds),
+                "first_byte": _milliseconds(self.first_byte_seconds),
+                "total": _milliseconds(self.elapsed_seconds()),
+            },
+        }
+
+
+def _classifier(ref: ClassifierRef) -> str:
+    return f"{ref.name}/{ref.version}/{ref.revision}"
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

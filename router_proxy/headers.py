@@ -1,0 +1,75 @@
+"""Which headers cross the proxy, in both directions. Pure rules over multi-dictionaries."""
+
+import re
+import uuid
+from urllib.parse import quote
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from .modes import MODE_HEADER
+
+REQUEST_ID_HEADER = "x-request-id"
+BUDGET_HEADER = "X-Semrouter-Budget-Ms"
+OWN_PREFIX = "x-semrouter-"
+
+# RFC 9110 §7.6.1, with the two that RFC 9112 and RFC 9110 §11.7 also make a matter of one connection only.
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "cookie"})
+# Rewritten here or by the client session: the body may have another length, host and encoding than what arrived.
+_REWRITTEN = frozenset({"host", "content-length", "content-encoding", "expect", MODE_HEADER.lower(), REQUEST_ID_HEADER})
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_VISIBLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+
+Headers = CIMultiDict[str] | CIMultiDictProxy[str]
+
+
+def forwarded_request_headers(arrived: Headers, *, keep_credentials: bool) -> CIMultiDict[str]:
+    """Return the client's headers that the upstream may see."""
+    dropped = HOP_BY_HOP | _REWRITTEN | _named_in_connection(arrived)
+    if not keep_credentials:
+        dropped |= CREDENTIALS
+    return _without(arrived, dropped)
+
+
+def forwarded_response_headers(arrived: Headers) -> CIMultiDict[str]:
+    """Return the upstream's headers that the client may see; only this proxy speaks for `x-semrouter-*`."""
+    return _without(arrived, HOP_BY_HOP | {REQUEST_ID_HEADER} | _named_in_connection(arrived))
+
+
+def request_id(arrived: str | None) -> str:
+    """Accept a client's id when it is short and printable, else make one."""
+    if arrived and _REQUEST_ID.fullmatch(arrived):
+        return arrived
+    return uuid.uuid4().hex
+
+
+def header_text(value: str) -> str:
+    """Percent-encode whatever RFC 9110 §5.5 would not carry safely; labels may be in any script."""
+    return quote(value, safe=_VISIBLE)
+
+
+def _named_in_connection(arrived: Headers) -> frozenset[str]:
+    return frozenset(
+        name.strip().lower() for value in arrived.getall("Connection", []) for name in value.split(",") if name.strip()
+    )
+
+
+def _without(arrived: Headers, dropped: frozenset[str]) -> CIMultiDict[str]:
+    kept: CIMultiDict[str] = CIMultiDict()
+    for name, value in arrived.items():
+        lowered = name.lower()
+        if lowered not in dropped and not lowered.startswith(OWN_PREFIX):
+            kept.add(name, value)
+    return kept

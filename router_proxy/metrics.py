@@ -1,0 +1,79 @@
+"""Every metric of the proxy by name. The first two are the guide's, exactly; ours are `semrouter_*` in base units."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+
+from routing_policy.decision import DecisionDocument
+
+from .exchange import Exchange
+
+_TRANSPORT = "http"
+_LATENCY_MS = (0.5, 1, 2.5, 5, 10, 20, 50, 100, 250, 500, 1000, 2500)
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Metrics:
+    """One registry per application, so that several can live in one process."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a process-wide switch; registries have none
+        registry = self._registry = CollectorRegistry()
+        self._decisions = Counter(
+            "semantic_route_decisions_total",
+            "Routing decisions taken.",
+            ["route", "target", "rationale", "winner", "transport"],
+            registry=registry,
+        )
+        self._classifier_latency = Histogram(
+            "semantic_classifier_latency_ms",
+            "Round trip to Triton for one decision, failed ones included, in milliseconds.",
+            ["transport"],
+            buckets=_LATENCY_MS,
+            registry=registry,
+        ).labels(_TRANSPORT)
+        self._requests = Counter(
+            "semrouter_requests_total",
+            "Requests on routed surfaces by how they ended; each counts once.",
+            ["surface", "mode", "outcome", "upstream"],
+            registry=registry,
+        )
+        self._first_byte = Histogram(
+            "semrouter_first_byte_seconds",
+            "From a request's arrival to the first byte of its answer.",
+            ["surface"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._shadow = Counter(
+            "semrouter_shadow_total",
+            "Shadow decisions by result: agree or differ with the model served, no_text, failed, dropped.",
+            ["result"],
+            registry=registry,
+        )
+        self._router_failing = Gauge(
+            "semrouter_router_failing", "1 while Triton is left alone after failures in a row.", registry=registry
+        )
+
+    def watch_router(self, is_failing: Callable[[], bool]) -> None:
+        self._router_failing.set_function(lambda: float(is_failing()))
+
+    def classifier_answered(self, milliseconds: float) -> None:
+        self._classifier_latency.observe(milliseconds)
+
+    def decided(self, decision: DecisionDocument, route: str) -> None:
+        self._decisions.labels(route, decision.target, decision.rationale, decision.winner, _TRANSPORT).inc()
+
+    def shadowed(self, result: str) -> None:
+        self._shadow.labels(result).inc()
+
+    def request_ended(self, exchange: Exchange) -> None:
+        self._requests.labels(
+            exchange.surface, exchange.mode or "unknown", exchange.outcome, exchange.upstream_result
+        ).inc()
+        if exchange.first_byte_seconds is not None:
+            self._first_byte.labels(exchange.surface).observe(exchange.first_byte_seconds)
+
+    def render(self) -> bytes:
+        """Return the text exposition format."""
+        return generate_latest(self._registry)

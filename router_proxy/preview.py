@@ -1,0 +1,21 @@
+"""POST /v1/route: the decision a body would get. Nothing is forwarded, nothing is counted, the text is not echoed."""
+
+import msgspec
+from aiohttp import web
+
+from .arrival import read_budget_seconds, read_bytes
+from .asking import decide
+from .errors import RouteUnknown
+from .gateway import GATEWAY
+from .surfaces import read_preview_ask
+
+
+async def preview_route(request: web.Request) -> web.Response:
+    gateway = request.app[GATEWAY]
+    if gateway.routing is None:
+        raise RouteUnknown("Routing is off: SEMROUTER_ENABLED is not set on this server.", code="routing_disabled")
+    budget_seconds = read_budget_seconds(request, gateway.settings.routing_budget_ms)
+    text = read_preview_ask(await read_bytes(request, gateway.upstreams.body_limit_bytes))
+    verdict = await decide(gateway.routing, gateway.upstreams, text, budget_seconds)
+    answer = {"decision": verdict.decision, "outcome": verdict.outcome, "upstream": verdict.target.model}
+    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")

@@ -1,0 +1,123 @@
+"""Sending a request on and streaming its answer back: retried before the first byte, never after."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+
+from .errors import UpstreamTimedOut, UpstreamUnreachable
+from .exchange import Exchange
+from .headers import REQUEST_ID_HEADER, forwarded_request_headers, forwarded_response_headers
+from .upstreams import Endpoint, Upstream
+
+_JSON = "application/json"
+_AIOHTTP_WARNS_ABOVE_BYTES = 2**20
+# aiohttp would add these on its own where the client sent none.
+SKIP_AUTO_HEADERS = frozenset({"Accept", "Accept-Encoding", "User-Agent", "Content-Type"})
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as its upstream will see it."""
+
+    method: str
+    path_and_query: str
+    headers: CIMultiDict[str]
+    body: bytes | None
+
+
+def outgoing_json(request: web.Request, upstream: Upstream, body: bytes, request_id: str) -> Outgoing:
+    """Return `request` with `body`, cleaned for `upstream`; vLLM refuses JSON under any other content type."""
+    headers = forwarded_request_headers(request.headers, keep_credentials=upstream.keeps_credentials)
+    headers.update(upstream.own_headers)
+    headers["Content-Type"] = _JSON
+    headers[REQUEST_ID_HEADER] = request_id
+    return Outgoing(method=request.method, path_and_query=request.raw_path, headers=headers, body=body)
+
+
+async def relay(
+    request: web.Request, session: aiohttp.ClientSession, upstream: Upstream, *, outgoing: Outgoing, exchange: Exchange
+) -> web.StreamResponse:
+    """Send `outgoing` to the first endpoint of `upstream` that answers and stream the answer back."""
+    failure = UpstreamUnreachable(f"{upstream.name}: left alone for a moment after failures in a row")
+    for endpoint in upstream.candidates():
+        with endpoint.working():
+            try:
+                answer = await _send(session, upstream, endpoint, outgoing)
+            except UpstreamUnreachable as exc:
+                failure = exc
+                continue
+            async with answer:
+                exchange.upstream_result = f"{answer.status // 100}xx"
+                exchange.first_byte_seconds = exchange.elapsed_seconds()
+                return await _stream_back(request, answer, upstream, exchange)
+    raise failure
+
+
+async def _send(
+    session: aiohttp.ClientSession, upstream: Upstream, endpoint: Endpoint, outgoing: Outgoing
+) -> aiohttp.ClientResponse:
+    """Return the upstream's answer as soon as its headers are here; the one seam where aiohttp's errors become ours."""
+    timeouts = upstream.timeouts
+    try:
+        async with asyncio.timeout(timeouts.first_byte):
+            answer = await session.request(
+                outgoing.method,
+                endpoint.url_for(outgoing.path_and_query),
+                data=_payload(outgoing.body),
+                headers=outgoing.headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=timeouts.total, sock_connect=timeouts.connect),
+            )
+    except aiohttp.ConnectionTimeoutError as exc:
+        endpoint.breaker.failed()
+        raise UpstreamUnreachable(f"{upstream.name}: no connection within {timeouts.connect:g} s") from exc
+    except TimeoutError as exc:
+        endpoint.breaker.failed()
+        raise UpstreamTimedOut(f"{upstream.name}: no answer within {timeouts.first_byte:g} s") from exc
+    except (aiohttp.ClientError, OSError) as exc:
+        endpoint.breaker.failed()
+        raise UpstreamUnreachable(f"{upstream.name}: {type(exc).__name__}") from exc
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        endpoint.breaker.failed()
+    else:
+        endpoint.breaker.succeeded()
+    return answer
+
+
+async def _stream_back(
+    request: web.Request, answer: aiohttp.ClientResponse, upstream: Upstream, exchange: Exchange
+) -> web.StreamResponse:
+    exchange.status = answer.status
+    response = web.StreamResponse(
+        status=answer.status, reason=answer.reason, headers=forwarded_response_headers(answer.headers)
+    )
+    try:
+        await response.prepare(request)
+        async for chunk in _chunks(answer, upstream.timeouts.between_chunks):
+            await response.write(chunk)
+    except (aiohttp.ClientError, TimeoutError, ConnectionError):
+        # The status line is gone: only a cut connection can tell the client that this answer is not whole.
+        exchange.upstream_result = "aborted"
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+async def _chunks(answer: aiohttp.ClientResponse, between_seconds: float) -> AsyncIterator[bytes]:
+    while True:
+        async with asyncio.timeout(between_seconds):
+            chunk = await answer.content.readany()
+        if not chunk:
+            return
+        yield chunk
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    if body is not None and len(body) > _AIOHTTP_WARNS_ABOVE_BYTES:
+        return io.BytesIO(body)  # sent in pieces, so that a large body does not hold up everybody else
+    return body

@@ -1,0 +1,93 @@
+"""The LLM servers while the proxy runs: which endpoint takes the next request, and which are left alone."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from yarl import URL
+
+from .breaker import Breaker
+from .errors import RouteUnknown, UpstreamUnreachable
+from .settings import read_secret
+from .upstreams_file import Timeouts, UpstreamForm, UpstreamsForm
+
+_FAILURES_IN_A_ROW = 5
+_PAUSE_SECONDS = 2.0
+
+
+class Endpoint:
+    """One URL of an upstream, with the requests it is working on."""
+
+    def __init__(self, url: str) -> None:
+        self.base = url.rstrip("/")
+        self.outstanding = 0
+        self.breaker = Breaker(failures=_FAILURES_IN_A_ROW, pause_seconds=_PAUSE_SECONDS)
+
+    def url_for(self, path_and_query: str) -> URL:
+        """Return where `path_and_query`, exactly as the client sent it, lies on this endpoint."""
+        return URL(self.base + path_and_query, encoded=True)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        self.outstanding += 1
+        try:
+            yield
+        finally:
+            self.outstanding -= 1
+
+
+class Upstream:
+    """An LLM server under the model name it serves."""
+
+    def __init__(self, name: str, form: UpstreamForm, api_key: str | None) -> None:
+        self.name = name
+        self.endpoints = [Endpoint(url) for url in form.endpoints]
+        self.timeouts: Timeouts = form.timeouts
+        self.keeps_credentials = form.auth == "passthrough"
+        self.own_headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+    @property
+    def is_known_dead(self) -> bool:
+        return all(endpoint.breaker.is_open for endpoint in self.endpoints)
+
+    def candidates(self) -> Iterator[Endpoint]:
+        """Yield the endpoints to try, least outstanding requests first; a lone one twice, as its idle connection may
+        have gone stale.
+        """
+        ranked = sorted(self.endpoints, key=lambda endpoint: endpoint.outstanding)
+        for endpoint in ranked if len(ranked) > 1 else ranked * 2:
+            if endpoint.breaker.admits():
+                yield endpoint
+
+
+class Upstreams:
+    """Every configured upstream by name."""
+
+    def __init__(self, form: UpstreamsForm, environ: Mapping[str, str], file: Path) -> None:
+        self._by_name = {
+            name: Upstream(name, upstream, _api_key(name, upstream, environ, file))
+            for name, upstream in form.upstreams.items()
+        }
+        self.rejects_on_classifier_error = form.on_classifier_error == "reject"
+        self.body_limit_bytes = form.limits.body_mib * 1024 * 1024
+
+    def __contains__(self, model: str) -> bool:
+        return model in self._by_name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def serving(self, model: str) -> Upstream:
+        if upstream := self._by_name.get(model):
+            return upstream
+        raise RouteUnknown(f"The model {model!r} does not exist.", code="model_not_found", param="model")
+
+
+def unreachable(upstream: Upstream, reason: str) -> UpstreamUnreachable:
+    return UpstreamUnreachable(f"{upstream.name}: {reason}")
+
+
+def _api_key(name: str, form: UpstreamForm, environ: Mapping[str, str], file: Path) -> str | None:
+    if form.api_key_env is None:
+        return None
+    return read_secret(environ, form.api_key_env, f"{file}: $.upstreams.{name}.api_key_env")

@@ -1,0 +1,70 @@
+"""upstreams.yaml as values: which LLM servers exist, where, and how long to wait for them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import yaml
+
+from .errors import ConfigurationInvalid
+from .modes import ALIAS
+
+EndpointUrl = Annotated[str, msgspec.Meta(pattern="^https?://[^/?#]+(/[^?#]*)?$")]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+VariableName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds to wait: to connect, for the answer to begin, between two chunks of it, for all of it."""
+
+    connect: Seconds = 2
+    first_byte: Seconds = 120
+    between_chunks: Seconds = 60
+    total: Seconds = 900
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    body_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 32
+
+
+class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One LLM server. `auth: passthrough` forwards the client's credentials; else only our own key is sent."""
+
+    endpoints: Annotated[list[EndpointUrl], msgspec.Meta(min_length=1)]
+    api_key_env: VariableName | None = None
+    auth: Literal["own", "passthrough"] = "own"
+    timeouts: Timeouts = Timeouts()
+
+
+class UpstreamsForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    upstreams: Annotated[dict[str, UpstreamForm], msgspec.Meta(min_length=1)]
+    on_classifier_error: Literal["abstain", "reject"] = "abstain"
+    limits: Limits = Limits()
+
+
+def load_upstreams(file: Path) -> UpstreamsForm:
+    """Read and check upstreams.yaml; ConfigurationInvalid says what is wrong and where."""
+    try:
+        document = yaml.safe_load(file.read_bytes())
+    except OSError as exc:
+        raise ConfigurationInvalid(str(file), f"cannot be read: {exc.strerror or exc}") from exc
+    except (yaml.YAMLError, ValueError) as exc:
+        raise ConfigurationInvalid(str(file), f"is not valid YAML: {' '.join(str(exc).split())}") from exc
+    try:
+        form = msgspec.convert(document, UpstreamsForm)
+    except msgspec.ValidationError as exc:
+        raise ConfigurationInvalid(str(file), str(exc).replace("`", "")) from exc
+    _check_meaning(form, str(file))
+    return form
+
+
+def _check_meaning(form: UpstreamsForm, file: str) -> None:
+    if ALIAS in form.upstreams:
+        raise ConfigurationInvalid(file, f"$.upstreams.{ALIAS}: this name is the alias that asks for routing")
+    for name, upstream in form.upstreams.items():
+        place = f"$.upstreams.{name}"
+        if upstream.api_key_env and upstream.auth == "passthrough":
+            raise ConfigurationInvalid(file, f"{place}: expected either api_key_env or auth: passthrough, got both")
+        for index, url in enumerate(upstream.endpoints):
+            if url.rstrip("/").endswith("/v1"):
+                raise ConfigurationInvalid(file, f"{place}.endpoints[{index}]: expected the URL without /v1, got {url}")

@@ -1,0 +1,137 @@
+"""A proxy in front of real HTTP servers, with the stand-in Triton behind it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import msgspec
+import pytest
+import yaml
+from aiohttp.test_utils import TestClient, TestServer
+from tritonclient.grpc import service_pb2_grpc
+
+from router_proxy.app import create_app
+from router_proxy.gateway import GATEWAY
+from router_proxy.settings import read_settings
+from routing_policy.policy_file import load_policy
+from tests.stand_ins.triton import StandInTriton
+from tests.stand_ins.upstream import EchoUpstream
+
+GENERAL = "meta-llama/Meta-Llama-3.1-8B-Instruct"
+REASONING = "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"
+POLICY = Path(__file__).parents[2] / "configs" / "semantic-router-binary.yaml"
+
+HARD = "Prove sqrt(2) is irrational"
+EASY = "What is 2+2?"
+
+
+class Proxy(msgspec.Struct, frozen=True, kw_only=True):
+    """A running proxy with what stands behind it."""
+
+    client: TestClient[Any, Any]
+    general: EchoUpstream
+    reasoning: EchoUpstream
+
+    async def chat(
+        self, text: str, *, model: str | None = "router", mode: str | None = "auto", **extra: Any
+    ) -> "Answer":
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **extra}
+        return await self.post("/v1/chat/completions", body, mode=mode)
+
+    async def post(self, path: str, body: Any, *, mode: str | None = None, **headers: str) -> "Answer":
+        """Send `body`, as JSON unless it is bytes; `headers` have _ for -."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if mode is not None:
+            sent["X-Dynamo-Routing"] = mode
+        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        async with self.client.post(path, data=data, headers=sent) as response:
+            return Answer(
+                status=response.status,
+                headers={name.lower(): value for name, value in response.headers.items()},
+                body=await response.json(),
+            )
+
+    async def shadow_drained(self) -> None:
+        """Return once every shadow decision submitted so far is taken."""
+        routing = self.client.app[GATEWAY].routing
+        assert routing is not None
+        await routing.shadow.drained()
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of `name` that carry `labels`."""
+        text = await (await self.client.get("/metrics")).text()
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        samples = [line for line in text.splitlines() if line.startswith((name + "{", name + " "))]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in samples if all(each in line for each in wanted))
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def outcome(self) -> str:
+        return self.headers["x-semrouter-outcome"]
+
+
+StartProxy = Callable[..., Awaitable[Proxy]]
+
+
+@pytest.fixture
+async def stand_in() -> AsyncIterator[StandInTriton]:
+    yield StandInTriton(load_policy(POLICY))
+
+
+@pytest.fixture
+async def stand_in_url(stand_in: StandInTriton) -> AsyncIterator[str]:
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(stand_in, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    stand_in.released.set()
+    await server.stop(grace=None)
+
+
+@pytest.fixture
+async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
+    """Start a proxy on the two echo upstreams; `upstreams` and SEMROUTER_* variables override what it is given."""
+    closing: list[Callable[[], Awaitable[None]]] = []
+
+    async def start(triton_url: str, upstreams: dict[str, Any] | None = None, **variables: str) -> Proxy:
+        general, reasoning = EchoUpstream(GENERAL), EchoUpstream(REASONING)
+        servers = {each.name: TestServer(each.app) for each in (general, reasoning)}
+        for server in servers.values():
+            await server.start_server()
+            closing.append(server.close)
+        form = {"upstreams": {name: {"endpoints": [str(server.make_url(""))]} for name, server in servers.items()}}
+        (tmp_path / "upstreams.yaml").write_text(yaml.safe_dump(_merged(form, upstreams or {})))
+        environ = {
+            "SEMROUTER_ENABLED": "true",
+            "SEMROUTER_CONFIG": str(POLICY),
+            "SEMROUTER_UPSTREAMS": str(tmp_path / "upstreams.yaml"),
+            "SEMROUTER_TRITON_URL": triton_url,
+            "SEMROUTER_ROUTING_BUDGET_MS": "2000",
+        } | variables
+        client: TestClient[Any, Any] = TestClient(TestServer(create_app(read_settings(environ), environ)))
+        await client.start_server()
+        closing.append(client.close)
+        return Proxy(client=client, general=general, reasoning=reasoning)
+
+    yield start
+    for close in reversed(closing):
+        await close()
+
+
+@pytest.fixture
+async def proxy(start_proxy: StartProxy, stand_in_url: str) -> Proxy:
+    return await start_proxy(stand_in_url)
+
+
+def _merged(base: dict[str, Any], wins: dict[str, Any]) -> dict[str, Any]:
+    return base | {
+        name: _merged(base[name], value) if isinstance(value, dict) and isinstance(base.get(name), dict) else value
+        for name, value in wins.items()
+    }

@@ -1,0 +1,64 @@
+"""A stand-in for Triton that can be slow, wrong or overloaded on demand; the real one will not do that when asked."""
+
+import asyncio
+import struct
+from typing import Any
+
+import grpc
+import msgspec
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from routing_policy.decision import ClassifierRef, DecisionDocument, decide
+from routing_policy.keywords import keyword_scores
+from routing_policy.policy import Policy
+
+
+class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # ships no types
+    """Decides by keyword until told otherwise: `error`, `answer` and `released` are set by tests."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.texts: list[str] = []
+        self.timeouts_us: list[int] = []
+        self.error: tuple[grpc.StatusCode, str] | None = None
+        self.answer: bytes | None = None
+        self.released = asyncio.Event()  # cleared, every call waits
+        self.released.set()
+        self.cancelled_calls = 0
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - Triton's name
+        self.texts.append(request.raw_input_contents[0][4:].decode())
+        self.timeouts_us.append(request.parameters["timeout"].int64_param)
+        try:
+            await self.released.wait()
+        except asyncio.CancelledError:
+            self.cancelled_calls += 1
+            raise
+        if self.error:
+            await context.abort(*self.error)
+        data = self.answer or msgspec.json.encode(self._decision(self.texts[-1]))
+        output = service_pb2.ModelInferResponse.InferOutputTensor(name="decision", datatype="BYTES", shape=[1, 1])
+        return service_pb2.ModelInferResponse(
+            outputs=[output], raw_output_contents=[struct.pack("<I", len(data)) + data]
+        )
+
+    def _decision(self, text: str) -> DecisionDocument:
+        scores = keyword_scores(text, ["non-reasoning", "reasoning"])
+        decision = decide(self._policy, scores)
+        return DecisionDocument(
+            target=decision.target.name,
+            model=decision.target.model,
+            params=decision.target.params,
+            rationale=decision.rationale,
+            winner=decision.winner,
+            confidence=decision.confidence,
+            scores=scores,
+            rule=decision.rule,
+            policy=self._policy.revision,
+            classifier=ClassifierRef(name="keyword", version=1, revision="keyword"),
+            tokens_seen=None,
+            tokens_total=None,
+            truncated=False,
+            policy_error=None,
+            timings_us={"tokenize": 0, "classify": 0, "decide": 1},
+        )

@@ -1,0 +1,60 @@
+"""A real LLM server in miniature: answers in OpenAI's shapes and tells what it received."""
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+from aiohttp import web
+
+
+class EchoUpstream:
+    """Answers any POST under /v1; `received` in each answer holds the request as it arrived here."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.requests_begun = 0
+        self.cancelled = asyncio.Event()
+        self.held = asyncio.Event()  # cleared, a stream stops after its first chunk
+        self.held.set()
+        self.app = web.Application(client_max_size=64 * 1024 * 1024)
+        self.app.router.add_route("*", "/{path:.+}", self._answer)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests_begun += 1
+        raw = await request.read()
+        received = {
+            "path": request.raw_path,
+            "headers": {name.lower(): value for name, value in request.headers.items()},
+            "body": base64.b64encode(raw).decode(),
+        }
+        if b'"stream": true' in raw or b'"stream":true' in raw:
+            return await self._stream(request)
+        return web.json_response(self._completion("chat.completion", "message") | {"received": received})
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            await response.write(self._event("from "))
+            await self.held.wait()
+            await response.write(self._event(self.name))
+            await response.write(b"data: [DONE]\n\n")
+        except (asyncio.CancelledError, ConnectionError):
+            self.cancelled.set()
+            raise
+        return response
+
+    def _event(self, content: str) -> bytes:
+        chunk = self._completion("chat.completion.chunk", "delta", content)
+        return f"data: {json.dumps(chunk)}\n\n".encode()
+
+    def _completion(self, kind: str, part: str, content: str | None = None) -> dict[str, Any]:
+        message = {"role": "assistant", "content": content or f"from {self.name}"}
+        choice = {"index": 0, part: message, "finish_reason": None if content else "stop"}
+        return {"id": "chatcmpl-1", "object": kind, "created": 1, "model": self.name, "choices": [choice]}
+
+
+def body_received(answer: dict[str, Any]) -> bytes:
+    """Return the bytes an EchoUpstream got, from its answer."""
+    return base64.b64decode(answer["received"]["body"])
