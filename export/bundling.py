@@ -20,7 +20,7 @@ from routing_policy.clipping import clip_text
 from routing_policy.scoring import ProblemType, scores_from_logits
 
 from .checkpoints import Checkpoint, read_classifier_config
-from .inference import logits_in_buckets, open_session
+from .inference import logits_in_buckets, open_session, read_tokenizer
 from .onnx_export import export_graph, exporter_versions
 from .parity import check_parity
 from .prompts import check_prompts, tokenize_prompts
@@ -109,7 +109,7 @@ def describe_bundle(directory: Path, parts: BundleParts) -> Bundle:
         files=files,
         source=parts.source,
         precision=parts.precision,
-        canaries=_canaries(session, Tokenizer.from_file(str(directory / TOKENIZER_FILE)), parts),
+        canaries=_canaries(session, read_tokenizer(directory / TOKENIZER_FILE), parts),
         figures=parts.figures,
     )
     write_bundle_file(directory, bundle)

@@ -56,25 +56,31 @@ def read_classifier_config(directory: Path, labels: list[str] | None = None) -> 
 
 
 def _download(model: str, revision: str | None) -> Checkpoint:
-    from huggingface_hub import model_info, snapshot_download  # noqa: PLC0415 - an extra that `--help` must not need
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError  # noqa: PLC0415 - as above
-    from requests.exceptions import RequestException  # noqa: PLC0415 - as above
+    """Take safetensors weights where the hub has them; a download made earlier serves without the hub."""
+    folder = _snapshot(model, revision, "*.safetensors")
+    if not any(folder.glob("*.safetensors")):
+        folder = _snapshot(model, revision, "*.bin")
+    return Checkpoint(directory=folder, source={"checkpoint": model, "commit": folder.name})
 
+
+def _snapshot(model: str, revision: str | None, weights: str) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - an extra that `--help` must not need
+    from huggingface_hub.errors import (  # noqa: PLC0415 - as above
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
+
+    patterns = ["*.json", "*.txt", "*.model", weights]
     try:
-        commit = model_info(model, revision=revision, timeout=10).sha
-        files = {sibling.rfilename for sibling in model_info(model, revision=commit, timeout=10).siblings or []}
-        weights = "*.safetensors" if any(name.endswith(".safetensors") for name in files) else "*.bin"
-        folder = snapshot_download(
-            model, revision=commit, allow_patterns=["*.json", "*.txt", "*.model", weights], ignore_patterns=["*/*"]
-        )
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))
     except HFValidationError as exc:
         raise CheckpointUnavailable(model, "neither a local folder nor a Hugging Face model id") from exc
-    except HfHubHTTPError as exc:
-        raise CheckpointUnavailable(model, f"the Hugging Face hub refused it: {_first_line(exc)}") from exc
-    except RequestException as exc:
+    except LocalEntryNotFoundError as exc:
         reason = "no access to the Hugging Face hub; download the model elsewhere and pass its folder instead"
         raise CheckpointUnavailable(model, reason) from exc
-    return Checkpoint(directory=Path(folder), source={"checkpoint": model, "commit": commit})
+    except HfHubHTTPError as exc:
+        raise CheckpointUnavailable(model, f"the Hugging Face hub refused it: {_first_line(exc)}") from exc
 
 
 def _first_line(exc: Exception) -> str:

@@ -4,6 +4,8 @@ CheckpointUnsupported   the checkpoint is there, but is no text classifier this 
 TrainingDataInvalid     a line of a data file cannot be used
 ParityFailed            the exported graph and the PyTorch model disagree
 GateFailed              a precision variant changes the classifier more than allowed
+GraphUnusable           ONNX Runtime cannot open or run a graph
+TokenizerUnusable       a tokenizer.json cannot be read
 BundleRejected          a bundle must not be installed
 VersionNotFound         there is no installed version to act on
 TritonRefused           Triton did not load what was installed
@@ -67,6 +69,24 @@ class GateFailed(ExportError):
         self.metric = metric
         self.value = value
         self.bound = bound
+
+
+class GraphUnusable(ExportError):
+    """A graph that ONNX Runtime, which is what serves it, does not open or run."""
+
+    def __init__(self, graph: str, reason: str) -> None:
+        super().__init__(f"{graph}: {reason}")
+        self.graph = graph
+        self.reason = reason
+
+
+class TokenizerUnusable(ExportError):
+    """A file that is not a tokenizer."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(f"{file}: is not a tokenizer: {reason}")
+        self.file = file
+        self.reason = reason
 
 
 class BundleRejected(ExportError):

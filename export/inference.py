@@ -7,14 +7,27 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from tokenizers import Tokenizer
 
 from routing_policy.bundle import MODEL_FILE, TOKENIZER_FILE, Bundle, read_bundle, verify_files
 from routing_policy.clipping import clip_text, pad_length
 from routing_policy.scoring import scores_from_logits
 
+from .errors import GraphUnusable, TokenizerUnusable
+
 Logits = npt.NDArray[np.float32]
 PAD_ID = 0  # masked out, so any id inside the embedding table gives the same scores
+# ONNX Runtime's own errors share no base class.
+_ORT_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
 
 
 class Classifier(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +45,7 @@ def open_classifier(directory: Path, threads: int = 0) -> Classifier:
     return Classifier(
         bundle=bundle,
         session=open_session(directory / MODEL_FILE, threads),
-        tokenizer=Tokenizer.from_file(str(directory / TOKENIZER_FILE)),
+        tokenizer=read_tokenizer(directory / TOKENIZER_FILE),
     )
 
 
@@ -45,12 +58,22 @@ def classify(classifier: Classifier, texts: list[str], batch_size: int = 16) -> 
 
 
 def open_session(graph: Path, threads: int = 0) -> Any:
-    """Open `graph` on the CPU; raises what ONNX Runtime raises when it cannot be served."""
+    """Open `graph` on the CPU; raises GraphUnusable when ONNX Runtime cannot serve it."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # warnings about nodes it folds are of no use to anyone
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    try:
+        return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except _ORT_ERRORS as exc:
+        raise GraphUnusable(str(graph), str(exc)) from exc
+
+
+def read_tokenizer(file: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as exc:
+        raise TokenizerUnusable(str(file), str(exc)) from exc
 
 
 def logits_in_buckets(session: Any, ids: list[list[int]], buckets: list[int], batch_size: int) -> Logits:
@@ -69,7 +92,11 @@ def logits_in_buckets(session: Any, ids: list[list[int]], buckets: list[int], ba
 def run_logits(session: Any, ids: list[list[int]], length: int) -> Logits:
     """Run one batch padded to `length` and return its logits [batch, labels]."""
     tensors = pad_batch(ids, length, [graph_input.name for graph_input in session.get_inputs()])
-    return np.asarray(session.run([session.get_outputs()[0].name], tensors)[0], dtype=np.float32)
+    output = session.get_outputs()[0].name
+    try:
+        return np.asarray(session.run([output], tensors)[0], dtype=np.float32)
+    except _ORT_ERRORS as exc:
+        raise GraphUnusable(output, str(exc)) from exc
 
 
 def pad_batch(ids: list[list[int]], length: int, inputs: list[str]) -> dict[str, npt.NDArray[np.int64]]:

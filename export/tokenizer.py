@@ -5,13 +5,14 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from .errors import CheckpointUnavailable, CheckpointUnsupported
+from .inference import read_tokenizer
 from .third_party import quiet_libraries
 
 
 def load_tokenizer(checkpoint: Path) -> Tokenizer:
     """Load tokenizer.json of the checkpoint, or convert the slow tokenizer it has instead."""
     file = checkpoint / "tokenizer.json"
-    tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else _convert(checkpoint)
+    tokenizer = read_tokenizer(file) if file.is_file() else _convert(checkpoint)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

@@ -1,0 +1,189 @@
+"""The commands of this folder; the libraries behind them are imported when one runs, so that `--help` needs none."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+import msgspec
+
+from .checkpoints import DEFAULT_CHECKPOINT
+from .errors import ExportError
+
+if TYPE_CHECKING:
+    from .installation import InstalledVersion, LoadModel
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+PRECISIONS = ("int8", "fp16", "fp32")
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """Where installed bundles live and which Triton serves them from there."""
+
+    repository: Path
+    triton_url: str | None
+
+    @property
+    def load(self) -> "LoadModel | None":
+        from .triton_control import load_model  # noqa: PLC0415 - see the module docstring
+
+        return None if self.triton_url is None else functools.partial(load_model, self.triton_url)
+
+
+def shows_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Turn what this package raises on purpose into one line on stderr and exit code 1."""
+
+    @functools.wraps(command)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return command(*args, **kwargs)
+        except ExportError as exc:
+            raise click.ClickException(str(exc)) from exc
+
+    return run
+
+
+REPOSITORY = click.option(
+    "--repository",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="SEMROUTER_REPOSITORY",
+    default=".run/model_repository",
+    show_default=True,
+    show_envvar=True,
+    help="The run-time copy of the model repository, which Triton serves.",
+)
+
+
+def at_destination(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --repository and --triton-url and hand both to the command as `destination`."""
+
+    @REPOSITORY
+    @click.option(
+        "--triton-url",
+        envvar="SEMROUTER_TRITON_URL",
+        show_envvar=True,
+        help="gRPC address of the Triton that shall load it now; without it, Triton does so when it next starts.",
+    )
+    @functools.wraps(command)
+    def run(*, repository: Path, triton_url: str | None, **options: Any) -> None:
+        command(destination=Destination(repository=repository, triton_url=triton_url), **options)
+
+    return run
+
+
+NAME = click.option("--name", help="Classifier to install into; without it, the installed one with the same labels.")
+
+
+@click.command()
+@click.argument("model", default=DEFAULT_CHECKPOINT)
+@click.option("--revision", help="Branch, tag or commit of a hub model.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Leave model.onnx, tokenizer.json and config.json in this folder instead of installing.",
+)
+@NAME
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="int8",
+    show_default=True,
+    help="int8 is about a quarter of the size and fastest on CPUs; take fp16 where Triton has a GPU.",
+)
+@click.option("--max-length", type=click.IntRange(8), default=256, show_default=True, help="Tokens looked at, at most.")
+@click.option("--labels", help="Labels in the order of the outputs, comma-separated, if config.json has none.")
+@at_destination
+@shows_errors
+def export(
+    *,
+    model: str,
+    revision: str | None,
+    output: Path | None,
+    name: str | None,
+    precision: Any,
+    max_length: int,
+    labels: str | None,
+    destination: Destination,
+) -> None:
+    """Export a Hugging Face sequence classifier, check it against PyTorch and install it as the next version.
+
+    MODEL is a hub id or a local folder.
+    """
+    from .bundling import BundleOptions, build_bundle  # noqa: PLC0415 - see the module docstring
+    from .checkpoints import locate_checkpoint  # noqa: PLC0415 - as above
+    from .guide_files import write_guide_files  # noqa: PLC0415 - as above
+    from .installation import classifier_for, install_bundle  # noqa: PLC0415 - as above
+
+    checkpoint = locate_checkpoint(model, revision)
+    options = BundleOptions(
+        precision=precision, max_length=max_length, labels=labels.split(",") if labels is not None else None
+    )
+    if output is not None:
+        bundle = write_guide_files(checkpoint, output, options)
+        click.echo(f"{model}: {', '.join(bundle.labels)}, {precision}, written to {output}")
+        click.echo(f"export SEMROUTER_MODEL_PATH={output}/model.onnx SEMROUTER_TOKENIZER_PATH={output}/tokenizer.json")
+        return
+    with TemporaryDirectory() as folder:
+        labels_found = build_bundle(checkpoint, Path(folder), options).labels
+        classifier = name or classifier_for(destination.repository, labels_found)
+        click.echo(describe(install_bundle(Path(folder), destination.repository, classifier, destination.load)))
+
+
+@click.group()
+def bundle() -> None:
+    """List the classifier bundles in the model repository, add one, or go back to the one before."""
+
+
+@bundle.command("list")
+@REPOSITORY
+@shows_errors
+def list_bundles(*, repository: Path) -> None:
+    """Show every version of every classifier, newest last."""
+    from .installation import classifier_names, installed_versions  # noqa: PLC0415 - see the module docstring
+
+    for name in classifier_names(repository):
+        for version in installed_versions(repository, name):
+            click.echo(describe(version))
+
+
+@bundle.command()
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@NAME
+@at_destination
+@shows_errors
+def install(*, directory: Path, name: str | None, destination: Destination) -> None:
+    """Check the bundle in DIRECTORY and install it as the next version of a classifier."""
+    from .bundle_checks import check_bundle  # noqa: PLC0415 - see the module docstring
+    from .installation import classifier_for, install_bundle  # noqa: PLC0415 - as above
+
+    classifier = name or classifier_for(destination.repository, check_bundle(directory).labels)
+    click.echo(describe(install_bundle(directory, destination.repository, classifier, destination.load)))
+
+
+@bundle.command()
+@click.argument("name")
+@at_destination
+@shows_errors
+def rollback(*, name: str, destination: Destination) -> None:
+    """Withdraw the newest version of classifier NAME, so that the one before it serves again."""
+    from .installation import rollback as withdraw_newest  # noqa: PLC0415 - see the module docstring
+
+    click.echo(describe(withdraw_newest(destination.repository, name, destination.load)))
+
+
+def describe(version: "InstalledVersion") -> str:
+    """Return one line about an installed version."""
+    state = " withdrawn" if version.withdrawn else ""
+    if version.bundle is None:
+        return f"{version.classifier} {version.version}{state}: bundle.json cannot be read"
+    bundle = version.bundle
+    return (
+        f"{version.classifier} {version.version}{state}: revision {bundle.revision}, {bundle.precision},"
+        f" up to {bundle.max_length} tokens, labels {', '.join(bundle.labels)}"
+    )
+
+
+COMMANDS: list[click.Command] = [export, bundle]

@@ -1,0 +1,83 @@
+"""config.pbtxt of a classifier: written for a new one, and compared with a graph as Triton's C++ backend would."""
+
+from typing import Any
+
+from google.protobuf import text_format  # type: ignore[import-untyped]  # ships no types
+from tritonclient.grpc import model_config_pb2
+
+from routing_policy.bundle import Bundle
+
+CONFIG_FILE = "config.pbtxt"
+_ORT_TYPES = {
+    model_config_pb2.TYPE_INT64: "tensor(int64)",
+    model_config_pb2.TYPE_INT32: "tensor(int32)",
+    model_config_pb2.TYPE_FP32: "tensor(float)",
+    model_config_pb2.TYPE_FP16: "tensor(float16)",
+}
+_TEMPLATE = """\
+name: "{name}"
+backend: "onnxruntime"
+version_policy {{ latest {{ num_versions: 2 }} }}
+max_batch_size: 32
+input [
+{inputs}
+]
+output [
+  {{ name: "{output}" data_type: TYPE_FP32 dims: [ {labels} ] }}
+]
+dynamic_batching {{
+  default_queue_policy {{
+    timeout_action: REJECT
+    default_timeout_microseconds: 2000000
+    allow_timeout_override: true
+    max_queue_size: 256
+  }}
+}}
+instance_group [
+  {{ count: 1 }}
+]
+parameters {{ key: "intra_op_thread_count" value {{ string_value: "2" }} }}
+"""
+
+
+def classifier_config(name: str, bundle: Bundle) -> str:
+    """Return the config.pbtxt that serves `bundle` as the Triton model `name`."""
+    inputs = ",\n".join(f'  {{ name: "{tensor}" data_type: TYPE_INT64 dims: [ -1 ] }}' for tensor in bundle.inputs)
+    return _TEMPLATE.format(name=name, inputs=inputs, output=bundle.output, labels=len(bundle.labels))
+
+
+def parse_config(content: str) -> Any:
+    """Parse a config.pbtxt as Triton does: an unknown field is an error (text_format.ParseError)."""
+    return text_format.Parse(content, model_config_pb2.ModelConfig())
+
+
+def mismatch(config: Any, session: Any) -> str | None:
+    """Return why Triton would refuse to serve `session`'s graph under `config`, or None when it would not."""
+    return _mismatch("input", config.input, session.get_inputs()) or _mismatch(
+        "output", config.output, session.get_outputs()
+    )
+
+
+def _mismatch(kind: str, configured: Any, actual: Any) -> str | None:
+    graph = {tensor.name: tensor for tensor in actual}
+    names = [tensor.name for tensor in configured]
+    if sorted(names) != sorted(graph):
+        return f"{kind}s: expected {sorted(names)}, the graph has {sorted(graph)}"
+    return next(
+        (reason for tensor in configured if (reason := _tensor_mismatch(kind, tensor, graph[tensor.name]))), None
+    )
+
+
+def _tensor_mismatch(kind: str, configured: Any, actual: Any) -> str | None:
+    expected_type = _ORT_TYPES.get(configured.data_type)
+    if actual.type != expected_type:
+        return f"{kind} {configured.name}: expected {expected_type}, the graph has {actual.type}"
+    expected = [-1, *configured.dims]
+    found = [size if isinstance(size, int) else -1 for size in actual.shape]
+    if len(expected) != len(found) or found[0] != -1 or not all(map(_fits, expected, found)):
+        return f"{kind} {configured.name}: expected shape {expected}, the graph has {found}"
+    return None
+
+
+def _fits(configured: int, actual: int) -> bool:
+    return -1 in (configured, actual) or configured == actual

@@ -1,0 +1,96 @@
+import json
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from export.bundling import BundleOptions, buckets_up_to, build_bundle
+from export.checkpoints import locate_checkpoint
+from export.inference import classify, open_classifier
+from export.variants import Precision
+from routing_policy.bundle import read_bundle, verify_files
+from routing_policy.clipping import clip_text
+
+
+def test_a_bundle_says_what_the_checkpoint_is(built_bundle: Path, modernbert: Path) -> None:
+    bundle = read_bundle(built_bundle)
+    verify_files(built_bundle, bundle)
+
+    assert bundle.labels == ["non-reasoning", "reasoning"]
+    assert bundle.problem_type == "single_label_classification"
+    assert bundle.inputs == ["input_ids", "attention_mask"]
+    assert bundle.output == "logits"
+    assert bundle.max_length == 256
+    assert bundle.buckets == [32, 64, 128, 256]
+    assert bundle.source["checkpoint"] == modernbert.name
+    assert bundle.source["architecture"] == "modernbert"
+
+
+def test_a_bundle_lies_in_its_directory_and_nothing_else_does(built_bundle: Path) -> None:
+    assert sorted(entry.name for entry in built_bundle.iterdir()) == ["bundle.json", "model.onnx", "tokenizer.json"]
+
+
+def test_canaries_carry_the_scores_the_graph_gives(built_bundle: Path) -> None:
+    classifier = open_classifier(built_bundle)
+
+    scores = classify(classifier, [canary.text for canary in classifier.bundle.canaries])
+
+    assert len(scores) >= 4
+    for canary, row in zip(classifier.bundle.canaries, scores, strict=True):
+        assert canary.scores == pytest.approx(dict(zip(classifier.bundle.labels, row, strict=True)), abs=1e-5)
+
+
+def test_the_tokenizer_neither_cuts_nor_pads(built_bundle: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(built_bundle / "tokenizer.json"))
+
+    clipped = clip_text(tokenizer, "prime number " * 300, 64)
+
+    assert tokenizer.encode("hi").ids[0] == clipped.ids[0]
+    assert tokenizer.encode("hi").ids[-1] == clipped.ids[-1]
+    assert len(tokenizer.encode("hi").ids) < 10
+    assert len(clipped.ids) == 64
+    assert clipped.tokens_total is not None
+    assert clipped.tokens_total > 600
+
+
+def test_a_model_with_token_types_and_a_short_limit_keeps_both(bert: Path, tmp_path: Path) -> None:
+    bundle = build_bundle(locate_checkpoint(str(bert)), tmp_path, BundleOptions(precision="int8"))
+
+    assert bundle.inputs == ["input_ids", "attention_mask", "token_type_ids"]
+    assert bundle.max_length == 128
+    assert bundle.buckets == [32, 64, 128]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_every_precision_passes_its_gate_and_keeps_the_interface(
+    precision: Precision, modernbert: Path, tmp_path: Path
+) -> None:
+    bundle = build_bundle(locate_checkpoint(str(modernbert)), tmp_path, BundleOptions(precision=precision))
+
+    session = open_classifier(tmp_path).session
+    assert bundle.precision == precision
+    assert [(tensor.name, tensor.type) for tensor in session.get_inputs()] == [
+        ("input_ids", "tensor(int64)"),
+        ("attention_mask", "tensor(int64)"),
+    ]
+    assert [(tensor.name, tensor.type) for tensor in session.get_outputs()] == [("logits", "tensor(float)")]
+
+
+def test_what_the_caller_measured_and_chose_is_written_down(modernbert: Path, tmp_path: Path) -> None:
+    options = BundleOptions(precision="fp32", temperature=1.7, figures={"accuracy": 0.9}, labels=["easy", "hard"])
+
+    bundle = build_bundle(locate_checkpoint(str(modernbert)), tmp_path, options)
+
+    assert bundle.temperature == 1.7
+    assert bundle.labels == ["easy", "hard"]
+    assert bundle.figures["accuracy"] == 0.9
+    assert bundle.figures["parity"]["largest_logit_difference"] < 1e-3
+    assert json.loads((tmp_path / "bundle.json").read_text())["revision"] == bundle.revision
+
+
+@pytest.mark.parametrize(
+    ("max_length", "buckets"),
+    [(256, [32, 64, 128, 256]), (200, [32, 64, 128, 200]), (16, [16]), (512, [32, 64, 128, 256, 512])],
+)
+def test_buckets_end_with_the_limit(max_length: int, buckets: list[int]) -> None:
+    assert buckets_up_to(max_length) == buckets
