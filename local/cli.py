@@ -1,10 +1,10 @@
 """semrouter: one command line for every folder; each folder owns its commands."""
 
 import click
-from export.commands import COMMANDS as EXPORT_COMMANDS
-from router_proxy.commands import COMMANDS as PROXY_COMMANDS
 
+from export.commands import COMMANDS as EXPORT_COMMANDS
 from local.commands import COMMANDS as LOCAL_COMMANDS
+from router_proxy.commands import COMMANDS as PROXY_COMMANDS
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

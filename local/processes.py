@@ -69,13 +69,17 @@ class ManagedProcess:
         deadline = time.monotonic() + timeout_seconds
         while not is_ready():
             if not self.is_running:
-                raise StartFailed(f"{self.name} ended before it was ready; its log {self.log} ends:\n{self.log_tail()}")
+                raise StartFailed(f"{self.name} ended before it was ready (log: {self.log}):\n{self.last_words()}")
             if time.monotonic() > deadline:
                 raise StartFailed(f"{self.name} not ready after {timeout_seconds:.0f} s; log: {self.log}")
             time.sleep(POLL_SECONDS)
 
-    def log_tail(self, lines: int = 12) -> str:
-        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    def last_words(self) -> str:
+        """Return what the log says about the end."""
+        return "\n".join(self.read_log().splitlines()[-12:])
+
+    def read_log(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -60,7 +60,7 @@ def _watch(triton: TritonServer, parts: list[ManagedProcess]) -> None:
     while True:
         for part in parts:
             if not part.is_running:
-                raise StartFailed(f"{part.name} ended; its log {part.log} ends:\n{part.log_tail()}")
+                raise StartFailed(f"{part.name} ended (log: {part.log}):\n{part.last_words()}")
         if triton.supervise():
             click.echo("tritonserver had stopped answering and was restarted", err=True)
         time.sleep(PROBE_INTERVAL_SECONDS)

@@ -1,6 +1,7 @@
 """A tritonserver under supervision: probed by a real inference, restarted when that fails for too long."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,12 @@ from .triton import TritonPorts, assemble_backends, find_installation, server_co
 
 START_SECONDS = 90
 RESTART_AFTER_SECONDS = 10
+_LOAD_FAILURE = re.compile(
+    r"failed to load '(?P<model>[^']+)' version \d+: "
+    r"(?:\w+: )?(?:TritonModelException: )?(?P<reason>.+?)"
+    r'(?:\\n|"$)',
+    re.MULTILINE,
+)
 _PROBE = json.dumps(
     {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": ["Is the router answering?"]}]}
 ).encode()
@@ -41,6 +48,11 @@ class TritonServer(ManagedProcess):
     def wait_ready(self) -> None:
         self.wait_until(self.answers, START_SECONDS)
 
+    def last_words(self) -> str:
+        """Return why models failed to load, without Triton's tables and Python's traceback."""
+        reasons = [f"{match['model']}: {match['reason']}" for match in _LOAD_FAILURE.finditer(self.read_log())]
+        return "\n".join(reasons) or super().last_words()
+
     def answers(self) -> bool:
         return http_status(self.ports.http, "POST", f"/v2/models/{ROUTER}/infer", _PROBE) == 200  # noqa: PLR2004 - OK
 
@@ -53,7 +65,7 @@ class TritonServer(ManagedProcess):
         if self.answers():
             self._last_answer = now
         elif not self.is_running or now - self._last_answer > RESTART_AFTER_SECONDS:
-            self.stop()
+            self.stop(grace_seconds=3)  # whatever was in flight is lost already
             self.start()
             self.wait_ready()
             return True

@@ -22,7 +22,6 @@ from serving.environment import read_environment
 from serving.router import Router
 
 REFRESH_SECONDS = 1.0
-_UNAVAILABLE = ("Exceeds maximum queue size", "Request timeout expired", "is not ready", "is not at ready state")
 Outcome = DecisionDocument | ClassifierCallFailed
 
 
@@ -125,8 +124,9 @@ def _respond(outcomes: list[Outcome] | TextInvalid) -> Any:
         return _error(str(outcomes), pb_utils.TritonError.INVALID_ARG)
     documents = [outcome for outcome in outcomes if isinstance(outcome, DecisionDocument)]
     if len(documents) < len(outcomes):
-        message = str(next(outcome for outcome in outcomes if isinstance(outcome, ClassifierCallFailed)))
-        return _error(message, _code(message))
+        failure = next(outcome for outcome in outcomes if isinstance(outcome, ClassifierCallFailed))
+        codes = pb_utils.TritonError
+        return _error(str(failure), codes.UNAVAILABLE if failure.is_unavailable else codes.INTERNAL)
     return pb_utils.InferenceResponse(
         output_tensors=[
             _strings("target", [document.target.encode() for document in documents]),
@@ -141,9 +141,3 @@ def _strings(name: str, values: list[bytes]) -> Any:
 
 def _error(message: str, code: int) -> Any:
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
-
-
-def _code(message: str) -> int:
-    """Recover the code from the message: through BLS every error arrives as INTERNAL (release 24.10)."""
-    unavailable = any(phrase in message for phrase in _UNAVAILABLE)
-    return int(pb_utils.TritonError.UNAVAILABLE if unavailable else pb_utils.TritonError.INTERNAL)

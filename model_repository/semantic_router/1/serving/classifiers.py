@@ -31,8 +31,22 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     classify_us: int
 
 
+# Triton's words; through BLS every error code arrives as INTERNAL (release 24.10), so only the message tells.
+_NOT_READY = ("is not ready", "is not at ready state", "unknown model")
+_OVERLOADED = ("Exceeds maximum queue size", "Request timeout expired")
+
+
 class ClassifierCallFailed(Exception):
     """The classifier answered with an error; the message is Triton's own."""
+
+    @property
+    def is_not_ready(self) -> bool:
+        return any(phrase in str(self) for phrase in _NOT_READY)
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Whether the same call may work at another moment."""
+        return self.is_not_ready or any(phrase in str(self) for phrase in _OVERLOADED)
 
 
 class Classifier(Protocol):
@@ -116,7 +130,8 @@ class TritonClassifier:
     def classify(self, texts: list[str]) -> list[Reading | ClassifierCallFailed]:
         """Classify `texts`; after a version swap between two refreshes, resolve the version again and retry once."""
         readings = self._classify_once(texts)
-        stale = [index for index, reading in enumerate(readings) if _is_not_ready(reading)]
+        failed = [(i, reading) for i, reading in enumerate(readings) if isinstance(reading, ClassifierCallFailed)]
+        stale = [index for index, failure in failed if failure.is_not_ready]
         if stale:
             self.refresh()
             for index, reading in zip(stale, self._classify_once([texts[i] for i in stale]), strict=True):
@@ -147,7 +162,10 @@ class TritonClassifier:
         try:
             logits = self._call(loaded, self._name, _pad(loaded, [clip.ids for clip, _ in chunk], length))
         except ClassifierCallFailed as exc:
-            return [exc] * len(chunk)
+            if exc.is_unavailable or len(chunk) == 1:
+                return [exc] * len(chunk)
+            # One row may have failed the whole batch: alone, each fails only for itself.
+            return [self._classify_chunk(loaded, length, [row])[0] for row in chunk]
         classify_us = _microseconds_since(started)
         scores = scores_from_logits(logits, loaded.bundle.temperature, loaded.bundle.problem_type)
         return [
@@ -185,14 +203,6 @@ def _pad(loaded: LoadedBundle, rows: list[list[int]], length: int) -> dict[str, 
         tensors["input_ids"][index, : len(ids)] = ids
         tensors["attention_mask"][index, : len(ids)] = 1
     return tensors
-
-
-def _is_not_ready(reading: Reading | ClassifierCallFailed) -> bool:
-    """Match Triton's message: through BLS every error code arrives as INTERNAL (triton-inference-server 24.10)."""
-    if isinstance(reading, Reading):
-        return False
-    message = str(reading)
-    return "is not ready" in message or "unknown model" in message or "is not at ready state" in message
 
 
 def _microseconds_since(started_ns: int) -> int:

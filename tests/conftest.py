@@ -1,0 +1,52 @@
+"""Real servers for every test that needs one."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from local.serving_copy import refresh_serving_copy
+from local.triton import TritonPorts
+from local.triton_server import TritonServer
+
+CHECKOUT = Path(__file__).parent.parent
+StartTriton = Callable[..., TritonServer]
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports nobody listens on; held open together so that they differ."""
+    with ExitStack() as sockets:
+        opened = [sockets.enter_context(socket.socket()) for _ in range(count)]
+        for each in opened:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in opened]
+
+
+@pytest.fixture(scope="session")
+def start_triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartTriton]:
+    """Start tritonserver on a repository with a policy; everything started is stopped at the end of the session."""
+    with ExitStack() as servers:
+
+        def start(repository: Path, policy: Path, **variables: str) -> TritonServer:
+            http, grpc, metrics = free_ports(3)
+            server = TritonServer(
+                repository,
+                tmp_path_factory.mktemp("triton"),
+                TritonPorts(http=http, grpc=grpc, metrics=metrics),
+                {"SEMROUTER_CONFIG": str(policy), "SEMROUTER_CLASSIFIER": "", **variables},
+            )
+            servers.enter_context(server)
+            server.wait_ready()
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def real_triton(tmp_path_factory: pytest.TempPathFactory, start_triton: StartTriton) -> TritonServer:
+    """Serve the shipped repository under the binary policy, as `make run` does."""
+    repository = tmp_path_factory.mktemp("shipped") / "model_repository"
+    refresh_serving_copy(CHECKOUT / "model_repository", repository)
+    return start_triton(repository, CHECKOUT / "configs" / "semantic-router-binary.yaml")
