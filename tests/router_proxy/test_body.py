@@ -57,7 +57,9 @@ def test_no_duplicate_keeps_the_old_model(
         pytest.param(b'{"model":"a","n":1.50}', b'{"model":"b","n":1.50}', id="numbers keep their form"),
         pytest.param(b'{ "x" : 1e3 , "model" : "a" }\n', b'{ "x" : 1e3 , "model" : "b" }\n', id="spaces stay"),
         pytest.param(b'{"x":{"model":"a"},"model":"a"}', b'{"x":{"model":"a"},"model":"b"}', id="nested models stay"),
-        pytest.param(b'{"x":"\\"model\\":1","model":"a"}', b'{"x":"\\"model\\":1","model":"b"}', id="models in strings"),
+        pytest.param(
+            b'{"x":"\\"model\\":1","model":"a"}', b'{"x":"\\"model\\":1","model":"b"}', id="models in strings"
+        ),
         pytest.param(b'{"mod\\u0065l":"a"}', b'{"mod\\u0065l":"b"}', id="an escaped name is the same name"),
         pytest.param(b'{"x":"]}{[","model":null}', b'{"x":"]}{[","model":"b"}', id="brackets in strings"),
         pytest.param(b'{"x":"\\\\","model":"a"}', b'{"x":"\\\\","model":"b"}', id="escaped backslash at the end"),
