@@ -77,7 +77,7 @@ Try:
     "messages": [{{"role": "user", "content": "Prove that the square root of 2 is irrational. Show each step."}}]}}'
   curl -s {url}/v1/chat/completions -H 'X-Dynamo-Routing: auto' -d '{{"model": "router",
     "messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'
-  semrouter check {url}
+  .venv/bin/semrouter check {url}
 """
     )
 

@@ -62,7 +62,7 @@ def assemble_backends(installation: TritonInstallation, directory: Path) -> Path
 
 
 def server_command(installation: TritonInstallation, repository: Path, backends: Path, ports: TritonPorts) -> list[str]:
-    """Return the command that serves every model of `repository` on loopback.
+    """Return the command that serves every model of `repository` that has a version, on loopback.
 
     Explicit model control, because bundles are swapped by loading; no auto-completion, because it would import
     every Python model twice.
@@ -74,7 +74,7 @@ def server_command(installation: TritonInstallation, repository: Path, backends:
         f"--model-repository={repository}",
         f"--backend-directory={backends}",
         "--model-control-mode=explicit",
-        "--load-model=*",
+        *(f"--load-model={model}" for model in models_with_versions(repository)),
         "--disable-auto-complete-config",
         "--http-address=127.0.0.1",
         f"--http-port={ports.http}",
@@ -85,6 +85,10 @@ def server_command(installation: TritonInstallation, repository: Path, backends:
         "--grpc-infer-allocation-pool-size=64",
         "--backend-config=python,shm-default-byte-size=8388608",
     ]
+
+
+def models_with_versions(repository: Path) -> list[str]:
+    return sorted({version.parent.name for version in repository.glob("*/*") if version.name.isdecimal()})
 
 
 def server_environment(installation: TritonInstallation, variables: dict[str, str]) -> dict[str, str]:
