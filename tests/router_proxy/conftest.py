@@ -1,5 +1,6 @@
 """A proxy in front of real HTTP servers, with the stand-in Triton behind it."""
 
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if mode is not None:
             sent["X-Dynamo-Routing"] = mode
-        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        data = io.BytesIO(body if isinstance(body, bytes) else msgspec.json.encode(body))
         async with self.client.post(path, data=data, headers=sent) as response:
             return Answer(
                 status=response.status,

@@ -44,7 +44,7 @@ def test_a_bad_value_is_refused(variable: str, value: str, message: str) -> None
 
 
 def test_a_missing_secret_is_named_by_its_variable() -> None:
-    with pytest.raises(ConfigurationInvalid, match="upstreams.yaml: expected the environment variable KEY to be set"):
+    with pytest.raises(ConfigurationInvalid, match=r"upstreams\.yaml: expected the environment variable KEY to be set"):
         read_secret({"KEY": ""}, "KEY", "upstreams.yaml")
 
 

@@ -36,13 +36,13 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
             raise
         if self.error:
             await context.abort(*self.error)
-        data = self.answer or msgspec.json.encode(self._decision(self.texts[-1]))
+        data = self.answer or msgspec.json.encode(self.decision(self.texts[-1]))
         output = service_pb2.ModelInferResponse.InferOutputTensor(name="decision", datatype="BYTES", shape=[1, 1])
         return service_pb2.ModelInferResponse(
             outputs=[output], raw_output_contents=[struct.pack("<I", len(data)) + data]
         )
 
-    def _decision(self, text: str) -> DecisionDocument:
+    def decision(self, text: str) -> DecisionDocument:
         scores = keyword_scores(text, ["non-reasoning", "reasoning"])
         decision = decide(self._policy, scores)
         return DecisionDocument(
