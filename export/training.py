@@ -1,0 +1,204 @@
+"""From labelled prompts to a trained classifier: the teacher first, if there is one, then the classifier that ships."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch.nn import functional
+
+from .augmentation import rewritten
+from .multitask import StudentNetwork, TeacherNetwork
+from .small_classifier import SmallShape, new_classifier, start_embeddings
+from .third_party import quiet_libraries
+from .training_batches import encode, grouped
+from .training_data import LabelledPrompt, source_weights
+from .training_loop import Examples, Report, Schedule, Taught, Trainer, predict
+from .vocabulary import open_tokenizer, prune_vocabulary
+
+TEACHER_EPOCH = 1000  # the teacher's draw of the prompts is none of the student's
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides the outcome besides the data and the number of threads."""
+
+    epochs: int = 4
+    seed: int = 1
+    max_tokens: int = 256  # a training prompt is cut to this, by the rule that cuts at serving
+    teacher_max_tokens: int = 128
+    prompts_per_epoch: int | None = None  # drawn without repeats, small sources favoured; None takes all of them
+    patience: int = 2
+    vocabulary: int = 12_000
+    shape: SmallShape = SmallShape()
+    schedule: Schedule = Schedule(learning_rate=1e-3)
+    teacher_schedule: Schedule = Schedule(learning_rate=1e-4, averaging=0.98)
+    source_weights: dict[str, float] = {}
+
+
+class Course(msgspec.Struct, frozen=True, kw_only=True):
+    """What is learned and how. `labels` and `topics` are in the order of the heads' outputs."""
+
+    prompts: list[LabelledPrompt]
+    dev: list[LabelledPrompt]
+    labels: list[str]
+    topics: list[str]
+    recipe: Recipe
+
+
+class Student(msgspec.Struct, frozen=True):
+    """A Hugging Face sequence classifier and the tokenizer it reads with."""
+
+    classifier: Any
+    tokenizer: Tokenizer
+
+
+class Teacher(msgspec.Struct, frozen=True):
+    network: TeacherNetwork
+    tokenizer: Tokenizer
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """How the averaged weights do on the dev prompts after one epoch."""
+
+    accuracy: float
+    loss: float
+
+
+def plan_course(
+    prompts: list[LabelledPrompt], dev: list[LabelledPrompt], labels: Sequence[str] | None, recipe: Recipe
+) -> Course:
+    found = sorted({prompt.label for prompt in prompts})
+    topics = sorted({prompt.topic for prompt in prompts if prompt.topic is not None})
+    return Course(prompts=prompts, dev=dev, labels=list(labels or found), topics=topics, recipe=recipe)
+
+
+def new_student(course: Course, donor: Path) -> Student:
+    """Return a new small ModernBERT whose vocabulary and token embeddings start from the BERT in `donor`."""
+    torch.manual_seed(course.recipe.seed)
+    donor_tokenizer = open_tokenizer(donor / "tokenizer.json")
+    texts = [prompt.text for prompt in course.prompts]
+    tokenizer = prune_vocabulary(donor_tokenizer, texts, course.recipe.vocabulary)
+    classifier = new_classifier(course.recipe.shape, tokenizer, course.labels)
+    start_embeddings(classifier, tokenizer, donor, donor_tokenizer)
+    return Student(classifier, tokenizer)
+
+
+def fine_tune_teacher(course: Course, folder: Path, report: Report) -> Teacher:
+    """Return the encoder in `folder` with heads for the course's tasks, after one draw of the prompts."""
+    torch.manual_seed(course.recipe.seed)
+    network = TeacherNetwork(folder, len(course.labels), max(len(course.topics), 1))
+    tokenizer = open_tokenizer(folder / "tokenizer.json")
+    chosen = draw(course, TEACHER_EPOCH)
+    ids = encode(tokenizer, [prompt.text for prompt in chosen], course.recipe.teacher_max_tokens)
+    examples = _examples(course, chosen, ids, taught=None)
+    schedule = course.recipe.teacher_schedule
+    trainer = Trainer(network, schedule, steps=len(grouped(ids, schedule.tokens_per_batch)))
+    report(f"teacher: {len(chosen)} prompts, {trainer.steps} steps")
+    trainer.train(examples, _rng(course, TEACHER_EPOCH), report)
+    return Teacher(trainer.averaged, tokenizer)
+
+
+def fit(course: Course, student: Student, teacher: Teacher | None, report: Report) -> list[Pass]:
+    """Train `student` in place, stopping early; it ends with the averaged weights of its best epoch on dev."""
+    torch.manual_seed(course.recipe.seed)
+    vector_size = 1 if teacher is None else teacher.network.vector_size
+    network = StudentNetwork(student.classifier, max(len(course.topics), 1), vector_size)
+    first = _lesson(course, student, teacher, epoch=0)
+    schedule, epochs = course.recipe.schedule, course.recipe.epochs
+    trainer = Trainer(network, schedule, steps=epochs * len(grouped(first.ids, schedule.tokens_per_batch)))
+    passes: list[Pass] = []
+    best: dict[str, torch.Tensor] = {}
+    for epoch in range(epochs):
+        lesson = first if epoch == 0 else _lesson(course, student, teacher, epoch)
+        trainer.train(lesson, _rng(course, epoch), report)
+        passes.append(measure(course, trainer.averaged, student.tokenizer))
+        report(f"epoch {epoch + 1}/{epochs}: dev accuracy {passes[-1].accuracy:.4f}, loss {passes[-1].loss:.4f}")
+        if passes[-1] is min(passes, key=_dev_loss):
+            best = {name: value.clone() for name, value in trainer.averaged.classifier.state_dict().items()}
+        if len(passes) - passes.index(min(passes, key=_dev_loss)) > course.recipe.patience:
+            break
+    student.classifier.load_state_dict(best)
+    return passes
+
+
+def draw(course: Course, epoch: int) -> list[LabelledPrompt]:
+    """Return the prompts of one epoch, some rewritten; the same course and epoch give the same ones."""
+    recipe = course.recipe
+    rows = np.arange(len(course.prompts))
+    if recipe.prompts_per_epoch is not None and recipe.prompts_per_epoch < len(rows):
+        weights = np.array(source_weights(course.prompts, recipe.source_weights))
+        generator = np.random.default_rng([recipe.seed, epoch])
+        rows = generator.choice(rows, size=recipe.prompts_per_epoch, replace=False, p=weights / weights.sum())
+    chosen = [course.prompts[row] for row in rows]
+    texts = rewritten([prompt.text for prompt in chosen], seed=recipe.seed * 1000 + epoch)
+    return [msgspec.structs.replace(prompt, text=text) for prompt, text in zip(chosen, texts, strict=True)]
+
+
+def teach(course: Course, teacher: Teacher, texts: Sequence[str]) -> Taught:
+    """Return what the teacher says of `texts`, rows in their order."""
+    ids = encode(teacher.tokenizer, texts, course.recipe.teacher_max_tokens)
+    order: list[int] = []
+    parts = []
+    for rows, outputs in predict(teacher.network, ids):
+        order += rows
+        parts.append(Taught(outputs.logits, outputs.topic_logits, outputs.vectors))
+    back = torch.tensor(order).argsort()
+    return Taught(*(torch.cat(part)[back] for part in zip(*map(msgspec.structs.astuple, parts), strict=True)))
+
+
+def measure(course: Course, network: Any, tokenizer: Tokenizer) -> Pass:
+    logits, labels = dev_logits(course, network, tokenizer)
+    accuracy = (logits.argmax(-1) == labels).float().mean()
+    return Pass(float(accuracy), float(functional.cross_entropy(logits, labels)))
+
+
+def dev_logits(course: Course, network: Any, tokenizer: Tokenizer) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits float32 [dev prompts, labels] and the right labels' numbers, int64 [dev prompts]."""
+    ids = encode(tokenizer, [prompt.text for prompt in course.dev], course.recipe.max_tokens)
+    logits = torch.zeros(len(ids), len(course.labels))
+    for rows, outputs in predict(network, ids):
+        logits[rows] = outputs.logits
+    return logits, torch.tensor([course.labels.index(prompt.label) for prompt in course.dev])
+
+
+def save_checkpoint(student: Student, folder: Path) -> None:
+    """Write what `semrouter export` reads: weights, config.json, tokenizer.json and tokenizer_config.json."""
+    with quiet_libraries():
+        from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 - slow to import
+
+    student.classifier.save_pretrained(folder)
+    names: dict[str, Any] = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+    names["model_max_length"] = student.classifier.config.max_position_embeddings
+    fast = PreTrainedTokenizerFast(tokenizer_object=student.tokenizer, **names)  # type: ignore[no-untyped-call] # transformers' own
+    fast.save_pretrained(folder)
+
+
+def _lesson(course: Course, student: Student, teacher: Teacher | None, epoch: int) -> Examples:
+    chosen = draw(course, epoch)
+    texts = [prompt.text for prompt in chosen]
+    taught = None if teacher is None else teach(course, teacher, texts)
+    return _examples(course, chosen, encode(student.tokenizer, texts, course.recipe.max_tokens), taught)
+
+
+def _examples(
+    course: Course, chosen: Sequence[LabelledPrompt], ids: list[list[int]], taught: Taught | None
+) -> Examples:
+    drawn = course.recipe.prompts_per_epoch is not None
+    weights = [1.0] * len(chosen) if drawn else source_weights(chosen, course.recipe.source_weights)
+    topics = [course.topics.index(prompt.topic) for prompt in chosen if prompt.topic is not None]
+    labels = [course.labels.index(prompt.label) for prompt in chosen]
+    return Examples(
+        ids, torch.tensor(labels), torch.tensor(topics) if course.topics else None, torch.tensor(weights), taught
+    )
+
+
+def _dev_loss(one: Pass) -> float:
+    return one.loss
+
+
+def _rng(course: Course, epoch: int) -> random.Random:
+    return random.Random(course.recipe.seed * 1000 + epoch)  # noqa: S311 - repeatable, nothing secret

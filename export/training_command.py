@@ -1,0 +1,58 @@
+"""`semrouter train`: labelled prompts in, a checked bundle out."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .errors import ExportError
+
+
+@click.command("train")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="JSONL with a text and a label per line.")
+@click.option("--dev", type=click.Path(path_type=Path), help="JSONL to stop by and calibrate on [a tenth of --data].")
+@click.option("--label-field", default="label", show_default=True, help="The field with the label to learn.")
+@click.option("--topic-field", help="A second label, learned beside the first; it helps and does not ship.")
+@click.option("--labels", help="The labels in output order, comma-separated [those in --data, sorted].")
+@click.option("--base", type=click.Path(path_type=Path), help="Checkpoint folder of a classifier to fine-tune.")
+@click.option(
+    "--init-embeddings", type=click.Path(path_type=Path), help="BERT folder a new small classifier starts from."
+)
+@click.option("--teacher", type=click.Path(path_type=Path), help="BERT folder to fine-tune first and learn from.")
+@click.option("--source-weight", multiple=True, metavar="SOURCE=WEIGHT", help="Take rows of this source less often.")
+@click.option("--layers", type=click.IntRange(1), default=7, show_default=True, help="Of a new classifier.")
+@click.option("--hidden", type=click.IntRange(8), default=256, show_default=True, help="Of a new classifier.")
+@click.option("--vocabulary", type=click.IntRange(100), default=12_000, show_default=True, help="Largest.")
+@click.option("--epochs", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--prompts-per-epoch", type=click.IntRange(2), help="Draw this many per epoch, small sources favoured.")
+@click.option(
+    "--learning-rate", type=click.FloatRange(0, min_open=True), help="Peak rate [1e-3 new, 5e-5 with --base]."
+)
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="int8", show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads [all]. Another number rounds differently.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder for checkpoint/ and bundle/.")
+def train_command(**options: Any) -> None:
+    """Train a prompt classifier and write it as a bundle.
+
+    Either fine-tune a classifier (--base), or train a new small ModernBERT that starts from the token embeddings
+    and vocabulary of a BERT (--init-embeddings). Examples of the project's guide are left out of the data.
+    """
+    from .training_run import TrainingRequest, run_training  # noqa: PLC0415 - torch, which `--help` must not need
+
+    labels = options.pop("labels")
+    weights = dict(_source_weight(text) for text in options.pop("source_weight"))
+    request = TrainingRequest(**options, labels=labels.split(",") if labels else None, source_weights=weights)
+    try:
+        bundle = run_training(request, click.echo)
+    except ExportError as exc:
+        raise click.ClickException(str(exc)) from exc
+    click.echo(f"bundle {bundle.revision} in {request.output / 'bundle'}")
+
+
+def _source_weight(text: str) -> tuple[str, float]:
+    source, _, weight = text.partition("=")
+    try:
+        return source, float(weight)
+    except ValueError as exc:
+        raise click.BadParameter(f"expected SOURCE=WEIGHT, got {text!r}", param_hint="--source-weight") from exc

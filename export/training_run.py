@@ -1,0 +1,157 @@
+"""One training run from files to a bundle: read, choose a start, train, calibrate, export."""
+
+import random
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import torch
+
+from routing_policy.bundle import Bundle
+
+from .bundling import BundleOptions, build_bundle
+from .checkpoints import locate_checkpoint
+from .errors import CheckpointUnavailable
+from .multitask import StudentNetwork
+from .small_classifier import SmallShape
+from .temperature import fit_temperature
+from .third_party import quiet_libraries
+from .tokenizer import load_tokenizer
+from .training import (
+    Course,
+    Pass,
+    Recipe,
+    Student,
+    dev_logits,
+    fine_tune_teacher,
+    fit,
+    new_student,
+    plan_course,
+    save_checkpoint,
+)
+from .training_data import read_prompts, without_guide
+from .training_loop import Report, Schedule
+from .variants import Precision
+
+CHECKPOINT_FOLDER = "checkpoint"
+BUNDLE_FOLDER = "bundle"
+NEW_RATE = 1e-3
+FINE_TUNING_RATE = 5e-5
+DEV_SHARE = 10  # one prompt in ten, where no dev file is given
+CHECK_PROMPTS = 200  # dev prompts the exported graph is compared on
+
+
+class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line asks for."""
+
+    data: Path
+    output: Path
+    dev: Path | None = None
+    label_field: str = "label"
+    topic_field: str | None = None
+    labels: list[str] | None = None
+    base: Path | None = None
+    init_embeddings: Path | None = None
+    teacher: Path | None = None
+    source_weights: dict[str, float] = {}
+    layers: int = SmallShape().layers
+    hidden: int = SmallShape().hidden
+    vocabulary: int = 12_000
+    epochs: int = 4
+    prompts_per_epoch: int | None = None
+    learning_rate: float | None = None
+    precision: Precision = "int8"
+    seed: int = 1
+    threads: int | None = None
+
+
+def run_training(request: TrainingRequest, report: Report) -> Bundle:
+    """Train as asked and write `output`/checkpoint and `output`/bundle.
+
+    Raises ExportError before any work where the data or a folder cannot be used.
+    """
+    _check_folders(request)
+    course = _plan(request)
+    torch.set_num_threads(request.threads or torch.get_num_threads())
+    report(f"{len(course.prompts)} prompts to train on, {len(course.dev)} to stop by; labels {course.labels}")
+    student = _start(request, course)
+    teacher = None if request.teacher is None else fine_tune_teacher(course, request.teacher, report)
+    passes = fit(course, student, teacher, report)
+    save_checkpoint(student, request.output / CHECKPOINT_FOLDER)
+    return _bundle(request, course, student, passes)
+
+
+def _check_folders(request: TrainingRequest) -> None:
+    if (request.base is None) == (request.init_embeddings is None):
+        raise CheckpointUnavailable("train", "expected either --base or --init-embeddings, to start from")
+    for folder in (request.base, request.init_embeddings, request.teacher):
+        if folder is not None and not (folder / "config.json").is_file():
+            raise CheckpointUnavailable(str(folder), "expected a Hugging Face model folder with a config.json")
+
+
+def _plan(request: TrainingRequest) -> Course:
+    """Read the data, leaving the guide's examples out, and choose the recipe."""
+    prompts = read_prompts(request.data, request.label_field, request.topic_field, request.labels)
+    if request.dev is None:
+        random.Random(request.seed).shuffle(prompts)  # noqa: S311 - repeatable, nothing secret
+        held = max(len(prompts) // DEV_SHARE, 1)
+        prompts, dev = prompts[held:], prompts[:held]
+    else:
+        known = request.labels or sorted({prompt.label for prompt in prompts})
+        dev = read_prompts(request.dev, request.label_field, None, known)
+    return plan_course(without_guide(prompts), without_guide(dev), request.labels, _recipe(request))
+
+
+def _recipe(request: TrainingRequest) -> Recipe:
+    rate = request.learning_rate or (NEW_RATE if request.base is None else FINE_TUNING_RATE)
+    return Recipe(
+        epochs=request.epochs,
+        seed=request.seed,
+        prompts_per_epoch=request.prompts_per_epoch,
+        source_weights=request.source_weights,
+        vocabulary=request.vocabulary,
+        shape=SmallShape(layers=request.layers, hidden=request.hidden),
+        schedule=Schedule(learning_rate=rate),
+    )
+
+
+def _start(request: TrainingRequest, course: Course) -> Student:
+    if request.base is None:
+        return new_student(course, cast("Path", request.init_embeddings))  # `_check_folders` saw that one is there
+    return Student(_pretrained(request.base, course.labels), load_tokenizer(request.base))
+
+
+def _pretrained(checkpoint: Path, labels: list[str]) -> Any:
+    """Load the classifier to fine-tune; its last layer is new when it has another number of labels."""
+    with quiet_libraries():
+        from transformers import AutoModelForSequenceClassification  # noqa: PLC0415 - slow to import
+
+        return AutoModelForSequenceClassification.from_pretrained(
+            checkpoint,
+            id2label=dict(enumerate(labels)),
+            label2id={label: index for index, label in enumerate(labels)},
+            ignore_mismatched_sizes=True,
+            local_files_only=True,
+        )
+
+
+def _bundle(request: TrainingRequest, course: Course, student: Student, passes: list[Pass]) -> Bundle:
+    network = StudentNetwork(student.classifier, 1, 1)
+    logits, labels = dev_logits(course, network, student.tokenizer)
+    options = BundleOptions(
+        precision=request.precision,
+        temperature=round(fit_temperature(logits.numpy(), labels.numpy()), 4),
+        prompts=[prompt.text for prompt in course.dev[:CHECK_PROMPTS]],
+        figures={"training": _figures(course, passes)},
+    )
+    checkpoint = locate_checkpoint(str(request.output / CHECKPOINT_FOLDER))
+    return build_bundle(checkpoint, request.output / BUNDLE_FOLDER, options)
+
+
+def _figures(course: Course, passes: list[Pass]) -> dict[str, Any]:
+    return {
+        "prompts": len(course.prompts),
+        "dev_prompts": len(course.dev),
+        "dev_accuracy_by_epoch": [round(one.accuracy, 4) for one in passes],
+        "recipe": msgspec.to_builtins(course.recipe),
+    }

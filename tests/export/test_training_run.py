@@ -1,0 +1,100 @@
+import json
+import random
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from export.inference import classify, open_classifier
+from export.training_command import train_command
+from routing_policy.bundle import read_bundle, verify_files
+
+HARD = ("prove that", "how many ways to arrange", "derive a formula for", "solve for x when")
+EASY = ("who painted", "translate the word", "what is the name of", "tell me about")
+THINGS = ("the boat", "a triangle", "seven coins", "the river", "two trains", "an old clock", "the garden", "a matrix")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Write 64 prompts whose first words give the label away."""
+    rows = [
+        {"text": f"{start} {thing}", "label": label, "topic": start.split()[0], "source": "written"}
+        for starts, label in ((HARD, "hard"), (EASY, "easy"))
+        for start in starts
+        for thing in THINGS
+    ]
+    random.Random(0).shuffle(rows)
+    file = tmp_path / "prompts.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def train(data: Path, output: Path, *options: object) -> Result:
+    arguments = ("--data", data, "--output", output, "--threads", 1, "--precision", "fp32", *options)
+    return CliRunner().invoke(train_command, [str(argument) for argument in arguments])
+
+
+def small(donor: Path) -> tuple[object, ...]:
+    return ("--init-embeddings", donor, "--layers", 2, "--hidden", 32, "--vocabulary", 900)
+
+
+def test_a_new_classifier_learns_from_prompts_and_a_teacher_and_becomes_a_bundle(
+    data: Path, bert: Path, tmp_path: Path
+) -> None:
+    options = ("--teacher", bert, "--topic-field", "topic", "--dev", data, "--epochs", 10, "--learning-rate", 0.003)
+
+    result = train(data, tmp_path / "out", *small(bert), *options)
+
+    assert result.exit_code == 0, result.output
+    classifier = open_classifier(tmp_path / "out" / "bundle")
+    assert classifier.bundle.labels == ["easy", "hard"]
+    assert classifier.bundle.source["architecture"] == "modernbert"
+    scores = classify(classifier, ["prove that the clock", "who painted the river"])
+    assert scores[0][1] > 0.6
+    assert scores[1][0] > 0.6
+
+
+def test_fine_tuning_starts_from_a_checkpoint_and_takes_over_its_tokenizer(
+    data: Path, modernbert: Path, tmp_path: Path
+) -> None:
+    result = train(data, tmp_path / "out", "--base", modernbert, "--epochs", 2, "--labels", "hard,easy")
+
+    assert result.exit_code == 0, result.output
+    bundle = read_bundle(tmp_path / "out" / "bundle")
+    verify_files(tmp_path / "out" / "bundle", bundle)
+    assert bundle.labels == ["hard", "easy"]
+    assert "epoch 1/2: dev accuracy" in result.output
+
+
+def test_the_same_seed_gives_the_same_bundle(data: Path, bert: Path, tmp_path: Path) -> None:
+    options = (*small(bert), "--epochs", 2, "--teacher", bert, "--prompts-per-epoch", 40)
+
+    for name, seed in (("first", 7), ("again", 7), ("other", 8)):
+        assert train(data, tmp_path / name, *options, "--seed", seed).exit_code == 0
+
+    revisions = [read_bundle(tmp_path / name / "bundle").revision for name in ("first", "again", "other")]
+    assert revisions[0] == revisions[1]
+    assert revisions[0] != revisions[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param((), "either --base or --init-embeddings", id="nothing to start from"),
+        pytest.param(("--base", "/nowhere"), "/nowhere: expected a Hugging Face model folder", id="no such base"),
+        pytest.param(("--base", "{donor}", "--labels", "easy,tough"), "prompts.jsonl:", id="unknown label"),
+        pytest.param(("--base", "{donor}", "--dev", "{empty}"), "empty.jsonl: expected labelled", id="empty dev file"),
+        pytest.param(("--base", "{donor}", "--source-weight", "mbpp"), "SOURCE=WEIGHT", id="weight without a number"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_any_work(
+    data: Path, modernbert: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+
+    result = train(data, tmp_path / "out", *(option.format(donor=modernbert, empty=empty) for option in options))
+
+    assert result.exit_code != 0
+    assert message in result.output
+    assert not (tmp_path / "out").exists()
