@@ -1,13 +1,12 @@
 """What is known about one request on a routed surface so far: filled in phase by phase, recorded once at its end."""
 
 import time
-from http import HTTPStatus
 
 import msgspec
 
 from routing_policy.decision import ClassifierRef, DecisionDocument
 
-from .errors import ClassifierUnavailable, Overloaded, ProxyError
+from .errors import ClassifierUnavailable, Overloaded, ProxyError, UpstreamTimedOut, UpstreamUnreachable
 from .headers import OWN_PREFIX, header_text
 from .modes import Mode
 from .outcomes import Outcome
@@ -35,10 +34,15 @@ class Exchange(msgspec.Struct, kw_only=True):
     def refused(self, error: ProxyError) -> None:
         """Note an answer of our own; only a refusal that is about the request or our limits is an outcome."""
         self.status = error.status
-        if isinstance(error, Overloaded | ClassifierUnavailable):
-            self.outcome = Outcome.REJECTED
-        elif error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            self.outcome = Outcome.INVALID
+        match error:
+            case UpstreamUnreachable():
+                self.upstream_result = "unreachable"
+            case UpstreamTimedOut():
+                self.upstream_result = "timed_out"
+            case Overloaded() | ClassifierUnavailable():
+                self.outcome = Outcome.REJECTED
+            case _:
+                self.outcome = Outcome.INVALID
 
     def headers(self) -> dict[str, str]:
         """Return the decision headers of the answer."""

@@ -16,6 +16,7 @@ from router_proxy.app import create_app
 from router_proxy.gateway import GATEWAY
 from router_proxy.settings import read_settings
 from routing_policy.policy_file import load_policy
+from tests.conftest import free_ports
 from tests.stand_ins.triton import StandInTriton
 from tests.stand_ins.upstream import EchoUpstream
 
@@ -31,6 +32,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     """A running proxy with what stands behind it."""
 
     client: TestClient[Any, Any]
+    urls: dict[str, str]
     general: EchoUpstream
     reasoning: EchoUpstream
 
@@ -81,6 +83,12 @@ StartProxy = Callable[..., Awaitable[Proxy]]
 
 
 @pytest.fixture
+def gone_url() -> str:
+    """Return a URL nobody listens at."""
+    return f"http://127.0.0.1:{free_ports(1)[0]}"
+
+
+@pytest.fixture
 async def stand_in() -> AsyncIterator[StandInTriton]:
     yield StandInTriton(load_policy(POLICY))
 
@@ -107,7 +115,8 @@ async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
         for server in servers.values():
             await server.start_server()
             closing.append(server.close)
-        form = {"upstreams": {name: {"endpoints": [str(server.make_url(""))]} for name, server in servers.items()}}
+        urls = {name: str(server.make_url("")) for name, server in servers.items()}
+        form = {"upstreams": {name: {"endpoints": [url]} for name, url in urls.items()}}
         (tmp_path / "upstreams.yaml").write_text(yaml.safe_dump(_merged(form, upstreams or {})))
         environ = {
             "SEMROUTER_ENABLED": "true",
@@ -119,7 +128,7 @@ async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
         client: TestClient[Any, Any] = TestClient(TestServer(create_app(read_settings(environ), environ)))
         await client.start_server()
         closing.append(client.close)
-        return Proxy(client=client, general=general, reasoning=reasoning)
+        return Proxy(client=client, urls=urls, general=general, reasoning=reasoning)
 
     yield start
     for close in reversed(closing):

@@ -5,19 +5,13 @@ import msgspec
 import pytest
 
 from routing_policy.clipping import END_BYTES
-from tests.conftest import free_ports
 from tests.stand_ins.triton import StandInTriton
 
 from .conftest import EASY, GENERAL, HARD, Proxy, StartProxy
 
 
-@pytest.fixture
-def gone_url() -> str:
-    return f"127.0.0.1:{free_ports(1)[0]}"
-
-
 async def test_a_triton_that_is_gone(start_proxy: StartProxy, gone_url: str) -> None:
-    proxy = await start_proxy(gone_url)
+    proxy = await start_proxy(gone_url.removeprefix("http://"))
 
     answer = await proxy.chat(HARD)
 
@@ -152,7 +146,7 @@ async def test_calls_in_flight_are_bounded(start_proxy: StartProxy, stand_in: St
 
 
 async def test_reject_answers_503_instead(start_proxy: StartProxy, gone_url: str) -> None:
-    proxy = await start_proxy(gone_url, {"on_classifier_error": "reject"})
+    proxy = await start_proxy(gone_url.removeprefix("http://"), {"on_classifier_error": "reject"})
 
     answer = await proxy.chat(HARD)
 

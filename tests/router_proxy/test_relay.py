@@ -1,0 +1,252 @@
+"""Between proxy and upstream, at the socket: streaming, cancelling, retrying, and upstreams that misbehave."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from .conftest import GENERAL, HARD, Proxy, StartProxy
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+StartRaw = Callable[[Serve], Awaitable[str]]
+STREAMED = {"model": GENERAL, "stream": True, "messages": [{"role": "user", "content": HARD}]}
+CHAT = "/v1/chat/completions"
+JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture
+async def start_raw() -> AsyncIterator[StartRaw]:
+    """Start a server that speaks bytes, for what no HTTP library would send; it has read each request's head."""
+    servers: list[asyncio.Server] = []
+
+    async def start(serve: Serve) -> str:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                while await _read_request(reader):
+                    await serve(reader, writer)
+                    await writer.drain()
+            except (ConnectionError, asyncio.IncompleteReadError):
+                pass
+            finally:
+                writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        servers.append(server)
+        return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def served_by(url: str, *more: str, **extra: Any) -> dict[str, Any]:
+    return {"upstreams": {GENERAL: {"endpoints": [url, *more], **extra}}}
+
+
+async def test_chunks_arrive_as_the_upstream_sends_them(proxy: Proxy) -> None:
+    proxy.general.held.clear()
+
+    async with proxy.client.post(CHAT, json=STREAMED) as response:
+        first = await response.content.readuntil(b"\n\n")
+        proxy.general.held.set()
+        rest = await response.read()
+
+    assert b'"from "' in first
+    assert rest.endswith(b"data: [DONE]\n\n")
+    assert response.headers["Content-Type"] == "text/event-stream"
+
+
+async def test_a_client_that_leaves_cancels_the_upstream(proxy: Proxy) -> None:
+    proxy.general.held.clear()
+
+    async with proxy.client.post(CHAT, json=STREAMED) as response:
+        await response.content.readuntil(b"\n\n")
+        response.close()
+
+    await asyncio.wait_for(proxy.general.cancelled.wait(), 10)
+
+
+async def test_an_upstreams_own_error_passes_unchanged(start_proxy: StartProxy, start_raw: StartRaw) -> None:
+    body = b'{"object":"error","message":"too long"}'
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = b"HTTP/1.1 429 Slow Down\r\nRetry-After: 7\r\nContent-Length: %d\r\n" % len(body)
+        writer.write(head + b"Content-Type: application/json\r\n\r\n" + body)
+
+    proxy = await start_proxy("127.0.0.1:1", served_by(await start_raw(refuse)))
+
+    async with proxy.client.post(CHAT, json=STREAMED) as response:
+        assert (response.status, response.reason, await response.read()) == (429, "Slow Down", body)
+        assert response.headers["Retry-After"] == "7"
+        assert response.headers["x-semrouter-outcome"] == "off"
+    assert await proxy.metric("semrouter_requests_total", outcome="off", upstream="4xx") == 1
+
+
+async def test_a_compressed_answer_stays_compressed(start_proxy: StartProxy, start_raw: StartRaw) -> None:
+    body = gzip.compress(b'{"n": 1}')
+
+    async def compressed(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = JSON_HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+        writer.write(head + body)
+
+    proxy = await start_proxy("127.0.0.1:1", served_by(await start_raw(compressed)))
+
+    async with (
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        session.post(proxy.client.make_url(CHAT), json=STREAMED) as response,
+    ):
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert await response.read() == body
+
+
+async def test_nobody_at_the_endpoint(start_proxy: StartProxy, gone_url: str) -> None:
+    proxy = await start_proxy("127.0.0.1:1", served_by(gone_url))
+
+    answer = await proxy.chat(HARD, model=GENERAL, mode="off")
+
+    assert (answer.status, answer.body["error"]["code"]) == (502, "upstream_unreachable")
+    assert answer.outcome == "off"
+    assert await proxy.metric("semrouter_requests_total", outcome="off", upstream="unreachable") == 1
+
+
+async def test_an_upstream_that_never_answers(start_proxy: StartProxy, start_raw: StartRaw) -> None:
+    async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    url = await start_raw(hang)
+    proxy = await start_proxy("127.0.0.1:1", served_by(url, timeouts={"first_byte": 0.05}))
+
+    answer = await proxy.chat(HARD, model=GENERAL, mode="off")
+
+    assert (answer.status, answer.body["error"]["code"]) == (504, "upstream_timed_out")
+    assert await proxy.metric("semrouter_requests_total", outcome="off", upstream="timed_out") == 1
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        pytest.param(JSON_HEAD + b"Content-Length: 100\r\n\r\n{", id="less than its content length"),
+        pytest.param(JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", id="half a chunk"),
+    ],
+)
+async def test_an_answer_cut_off_is_cut_off_for_the_client_too(
+    start_proxy: StartProxy, start_raw: StartRaw, begun: bytes
+) -> None:
+    async def die(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(begun)
+        await writer.drain()
+        writer.close()
+
+    proxy = await start_proxy("127.0.0.1:1", served_by(await start_raw(die)))
+
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await (await proxy.client.post(CHAT, json=STREAMED)).read()
+    assert await proxy.metric("semrouter_requests_total", upstream="aborted") == 1
+
+
+async def test_a_stream_that_stops_is_cut_off(start_proxy: StartProxy, start_raw: StartRaw) -> None:
+    async def stop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+        await writer.drain()
+        await reader.read()
+
+    url = await start_raw(stop)
+    proxy = await start_proxy("127.0.0.1:1", served_by(url, timeouts={"between_chunks": 0.05}))
+
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await (await proxy.client.post(CHAT, json=STREAMED)).read()
+
+
+async def test_an_idle_connection_the_upstream_closed_is_replaced(start_proxy: StartProxy, start_raw: StartRaw) -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def once(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if writer in connections:
+            raise ConnectionResetError
+        connections.append(writer)
+        writer.write(JSON_HEAD + b"Content-Length: 2\r\n\r\n{}")
+
+    proxy = await start_proxy("127.0.0.1:1", served_by(await start_raw(once)))
+
+    statuses = [(await proxy.chat(HARD, model=GENERAL, mode="off")).status for _ in range(3)]
+
+    assert statuses == [200, 200, 200]
+
+
+async def test_another_endpoint_takes_over_before_the_first_byte(
+    proxy: Proxy, start_proxy: StartProxy, gone_url: str
+) -> None:
+    alive = proxy.urls[GENERAL]
+    both = await start_proxy("127.0.0.1:1", served_by(gone_url, alive))
+
+    statuses = [(await both.chat(HARD, model=GENERAL, mode="off")).status for _ in range(3)]
+
+    assert statuses == [200, 200, 200]
+
+
+async def test_an_upstream_that_is_gone_is_left_alone_after_failures_in_a_row(
+    start_proxy: StartProxy, start_raw: StartRaw
+) -> None:
+    tries: list[None] = []
+
+    async def fail(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(None)
+        writer.write(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")
+
+    proxy = await start_proxy("127.0.0.1:1", served_by(await start_raw(fail)))
+
+    statuses = [await _status(proxy) for _ in range(8)]
+
+    assert statuses == [500] * 5 + [502] * 3
+    assert len(tries) == 5
+
+
+async def test_refused_requests_never_count_against_an_upstream(start_proxy: StartProxy, start_raw: StartRaw) -> None:
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n")
+
+    proxy = await start_proxy("127.0.0.1:1", served_by(await start_raw(refuse)))
+
+    assert [await _status(proxy) for _ in range(8)] == [429] * 8
+
+
+async def test_the_upstream_gets_our_key_and_not_the_clients(start_proxy: StartProxy, stand_in_url: str) -> None:
+    proxy = await start_proxy(
+        stand_in_url, {"upstreams": {GENERAL: {"api_key_env": "GENERAL_KEY"}}}, GENERAL_KEY="ours"
+    )
+
+    answer = await proxy.post(CHAT, {"model": GENERAL}, Authorization="Bearer theirs", X_Request_Id="trace-7")
+
+    received = answer.body["received"]["headers"]
+    assert received["authorization"] == "Bearer ours"
+    assert received["content-type"] == "application/json"
+    assert received["x-request-id"] == answer.headers["x-request-id"] == "trace-7"
+    assert "accept-encoding" in received
+
+
+async def test_client_credentials_cross_with_passthrough(start_proxy: StartProxy, stand_in_url: str) -> None:
+    proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"auth": "passthrough"}}})
+
+    answer = await proxy.post(CHAT, {"model": GENERAL}, Authorization="Bearer theirs")
+
+    assert answer.body["received"]["headers"]["authorization"] == "Bearer theirs"
+
+
+async def test_the_query_reaches_the_upstream_as_sent(proxy: Proxy) -> None:
+    answer = await proxy.post(CHAT + "?a=b%26c&d", {"model": GENERAL})
+
+    assert answer.body["received"]["path"] == CHAT + "?a=b%26c&d"
+
+
+async def _status(proxy: Proxy) -> int:
+    async with proxy.client.post(CHAT, json=STREAMED) as response:
+        return response.status
+
+
+async def _read_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length:"))
+    return head + await reader.readexactly(int(length.split(b":")[1]))
