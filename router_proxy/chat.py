@@ -81,7 +81,9 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
         served_model = target.model if target else str(incoming.body.model)
         routing.shadow.submit(ShadowAsk(text=text, served_model=served_model))
         return target
+    asked = exchange.elapsed_seconds()
     verdict = await decide(routing, gateway.upstreams, text, incoming.budget_seconds)
+    exchange.route_seconds = exchange.elapsed_seconds() - asked
     exchange.outcome, exchange.decision, exchange.target = verdict.outcome, verdict.decision, verdict.target.name
     return verdict.target
 

@@ -1,0 +1,187 @@
+"""What the proxy answers besides chat: models, previews, probes, other paths; and the proxy with routing off."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from router_proxy.errors import ConfigurationInvalid
+from tests.stand_ins.triton import StandInTriton
+from tests.stand_ins.upstream import body_received
+
+from .conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy
+
+
+async def get(proxy: Proxy, path: str) -> tuple[int, Any]:
+    async with proxy.client.get(path) as response:
+        return response.status, await response.json()
+
+
+async def test_models_lists_every_upstream_and_the_alias(proxy: Proxy) -> None:
+    status, body = await get(proxy, "/v1/models")
+
+    assert (status, body["object"]) == (200, "list")
+    assert [model["id"] for model in body["data"]] == [REASONING, GENERAL, "router"]
+    assert {model["object"] for model in body["data"]} == {"model"}
+
+
+@pytest.mark.parametrize(("name", "status"), [(GENERAL, 200), ("router", 200), ("gpt-9", 404)])
+async def test_a_model_is_shown_by_its_name(proxy: Proxy, name: str, status: int) -> None:
+    answered, body = await get(proxy, f"/v1/models/{name}")
+
+    assert answered == status
+    assert body.get("id", body.get("error", {}).get("code")) in {name, "model_not_found"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"text": HARD}, id="text"),
+        pytest.param({"model": "any", "messages": [{"role": "user", "content": HARD}]}, id="chat"),
+    ],
+)
+async def test_a_route_can_be_previewed_without_being_counted(proxy: Proxy, body: dict[str, Any]) -> None:
+    answer = await proxy.post("/v1/route", body)
+
+    assert (answer.status, answer.body["outcome"], answer.body["upstream"]) == (200, "routed", REASONING)
+    assert answer.body["decision"]["winner"] == "reasoning"
+    assert HARD not in json.dumps(answer.body)
+    assert await proxy.metric("semrouter_requests_total") == 0
+    assert await proxy.metric("semantic_route_decisions_total") == 0
+    assert (proxy.general.requests_begun, proxy.reasoning.requests_begun) == (0, 0)
+
+
+async def test_a_preview_without_text_says_so(proxy: Proxy) -> None:
+    answer = await proxy.post("/v1/route", {"text": " "})
+
+    assert answer.body == {"decision": None, "outcome": "no_text", "upstream": GENERAL}
+
+
+async def test_any_other_path_is_forwarded_by_model(proxy: Proxy) -> None:
+    raw = json.dumps({"model": REASONING, "input": "x", "n": 1.0}).encode()
+
+    answer = await proxy.post("/v1/embeddings", raw, mode="force")
+
+    assert (answer.status, answer.body["model"]) == (200, REASONING)
+    assert body_received(answer.body) == raw
+    assert answer.body["received"]["path"] == "/v1/embeddings"
+    assert "x-semrouter-outcome" not in answer.headers
+    assert await proxy.metric("semrouter_requests_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"model": "gpt-9"}, 404, "model_not_found"),
+        ({"model": "router"}, 404, "model_not_found"),
+        ({"input": "x"}, 400, "missing_model"),
+        (b"x", 400, "invalid_json"),
+    ],
+)
+async def test_another_path_needs_a_model_that_is_served(proxy: Proxy, body: Any, status: int, code: str) -> None:
+    answer = await proxy.post("/v1/embeddings", body)
+
+    assert (answer.status, answer.body["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nowhere", 404), ("GET", "/v1/chat/completions", 405), ("DELETE", "/v1/models", 405)],
+)
+async def test_an_unknown_path_or_method_is_an_error_in_openais_format(
+    proxy: Proxy, method: str, path: str, status: int
+) -> None:
+    async with proxy.client.request(method, path, headers={"X-Request-Id": "trace-7"}) as response:
+        body = await response.json()
+
+    assert (response.status, body["error"]["type"]) == (status, "invalid_request_error")
+    assert response.headers["x-request-id"] == "trace-7"
+
+
+async def test_alive_and_ready(proxy: Proxy) -> None:
+    assert await get(proxy, "/health/live") == (200, {"status": "ok"})
+    assert await get(proxy, "/health/ready") == (200, {"status": "ok", "routing": "on", "degraded": []})
+
+
+async def test_a_triton_that_is_gone_degrades_but_stays_ready(start_proxy: StartProxy, gone_url: str) -> None:
+    proxy = await start_proxy(gone_url.removeprefix("http://"))
+
+    ready = await get(proxy, "/health/ready")
+
+    assert ready == (200, {"status": "degraded", "routing": "on", "degraded": ["triton"]})
+
+
+async def test_an_abstain_target_known_to_be_dead_is_not_ready(
+    start_proxy: StartProxy, stand_in_url: str, gone_url: str
+) -> None:
+    proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"endpoints": [gone_url]}}})
+    for _ in range(3):
+        await proxy.chat(EASY)
+
+    status, body = await get(proxy, "/health/ready")
+
+    assert (status, body["status"]) == (503, "unavailable")
+
+
+async def test_one_log_line_explains_a_request_without_its_text(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "semrouter.decisions")
+
+    answer = await proxy.chat(HARD)
+
+    (line,) = [json.loads(entry.message) for entry in caplog.records if entry.name == "semrouter.decisions"]
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert (line["surface"], line["mode"], line["outcome"], line["target"]) == ("chat", "auto", "routed", REASONING)
+    assert (line["requested_model"], line["winner"], line["status"]) == ("router", "reasoning", 200)
+    assert line["scores"].keys() == {"reasoning", "non-reasoning"}
+    assert line["ms"].keys() == {"route", "first_byte", "total"}
+    assert all(value > 0 for value in line["ms"].values())
+    assert "sqrt" not in caplog.text
+
+
+async def test_shadow_decisions_that_do_not_fit_are_dropped_and_counted(
+    start_proxy: StartProxy, stand_in: StandInTriton, stand_in_url: str
+) -> None:
+    proxy = await start_proxy(stand_in_url, SEMROUTER_SHADOW_QUEUE="1")
+    stand_in.released.clear()
+
+    answers = [await proxy.chat(HARD, model=GENERAL, mode="shadow") for _ in range(4)]
+
+    assert [answer.outcome for answer in answers] == ["shadow"] * 4
+    assert await proxy.metric("semrouter_shadow_total", result="dropped") >= 2
+
+
+class TestRoutingOff:
+    """SEMROUTER_ENABLED unset: an ordinary proxy that knows nothing of Triton or the alias."""
+
+    @pytest.fixture
+    async def proxy(self, start_proxy: StartProxy) -> Proxy:
+        return await start_proxy("127.0.0.1:1", SEMROUTER_ENABLED="", SEMROUTER_CONFIG="/nowhere.yaml")
+
+    @pytest.mark.parametrize("mode", ["auto", "force", "shadow", "bogus", None])
+    async def test_every_request_is_forwarded_as_asked(self, proxy: Proxy, mode: str | None) -> None:
+        answer = await proxy.chat(HARD, model=GENERAL, mode=mode)
+
+        assert (answer.body["model"], answer.outcome, answer.headers["x-semrouter-mode"]) == (GENERAL, "off", "off")
+
+    async def test_the_alias_is_unknown_and_unlisted(self, proxy: Proxy) -> None:
+        answer = await proxy.chat(HARD)
+        _, models = await get(proxy, "/v1/models")
+
+        assert (answer.status, answer.body["error"]["code"]) == (404, "model_not_found")
+        assert "SEMROUTER_ENABLED" in answer.body["error"]["message"]
+        assert [model["id"] for model in models["data"]] == [REASONING, GENERAL]
+
+    async def test_there_is_nothing_to_preview_and_the_proxy_is_ready(self, proxy: Proxy) -> None:
+        assert (await proxy.post("/v1/route", {"text": HARD})).status == 404
+        assert await get(proxy, "/health/ready") == (200, {"status": "ok", "routing": "off"})
+
+
+async def test_a_policy_target_without_upstream_is_refused_at_start(start_proxy: StartProxy, tmp_path: Any) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("{reasoning_model: big, general_model: g, abstain_onprem_model: g, threshold_min_conf: 0.6}")
+
+    with pytest.raises(
+        ConfigurationInvalid, match=r"policy.yaml: target 'g': expected a model named in .*upstreams.yaml"
+    ):
+        await start_proxy("127.0.0.1:1", SEMROUTER_CONFIG=str(policy))
