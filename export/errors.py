@@ -53,7 +53,7 @@ class ParityFailed(ExportError):
     def __init__(self, difference: float, tolerance: float, text: str) -> None:
         super().__init__(
             f"the exported graph differs from PyTorch by {difference:.3g} in a logit,"
-            f" tolerance {tolerance:.3g}, for {text!r}"
+            f" tolerance {tolerance:.3g}, for {text[:80]!r}"
         )
         self.difference = difference
         self.tolerance = tolerance

@@ -52,13 +52,13 @@ def install_guide_files(
     source = {"model_sha256": _sha256(files.model), "tokenizer_sha256": _sha256(files.tokenizer)}
     config = read_classifier_config(files.model.parent)
     classifier = name or classifier_for(repository, config.labels)
-    installed = current_bundle(repository, classifier)
-    if installed is not None and source.items() <= installed.source.items():
+    limit = min(max_length, config.max_length)
+    if _is_installed(source, limit, current_bundle(repository, classifier)):
         return None
     parts = BundleParts(
         labels=config.labels,
         problem_type=config.problem_type,
-        max_length=min(max_length, config.max_length),
+        max_length=limit,
         temperature=1.0,
         precision="as given",
         source={**source, "architecture": config.architecture},
@@ -67,6 +67,10 @@ def install_guide_files(
     with TemporaryDirectory() as folder:
         _lay_out(files, Path(folder), parts)
         return install_bundle(Path(folder), repository, classifier, load)
+
+
+def _is_installed(source: dict[str, str], max_length: int, installed: Bundle | None) -> bool:
+    return installed is not None and installed.max_length == max_length and source.items() <= installed.source.items()
 
 
 def _lay_out(files: GuideFiles, directory: Path, parts: BundleParts) -> None:

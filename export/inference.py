@@ -66,14 +66,14 @@ def open_session(graph: Path, threads: int = 0) -> Any:
     try:
         return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     except _ORT_ERRORS as exc:
-        raise GraphUnusable(str(graph), str(exc)) from exc
+        raise GraphUnusable(str(graph), _one_line(exc)) from exc
 
 
 def read_tokenizer(file: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(file))
     except Exception as exc:
-        raise TokenizerUnusable(str(file), str(exc)) from exc
+        raise TokenizerUnusable(str(file), _one_line(exc)) from exc
 
 
 def logits_in_buckets(session: Any, ids: list[list[int]], buckets: list[int], batch_size: int) -> Logits:
@@ -96,7 +96,7 @@ def run_logits(session: Any, ids: list[list[int]], length: int) -> Logits:
     try:
         return np.asarray(session.run([output], tensors)[0], dtype=np.float32)
     except _ORT_ERRORS as exc:
-        raise GraphUnusable(output, str(exc)) from exc
+        raise GraphUnusable(output, _one_line(exc)) from exc
 
 
 def pad_batch(ids: list[list[int]], length: int, inputs: list[str]) -> dict[str, npt.NDArray[np.int64]]:
@@ -108,3 +108,7 @@ def pad_batch(ids: list[list[int]], length: int, inputs: list[str]) -> dict[str,
         tensors["input_ids"][row, : len(values)] = values
         tensors["attention_mask"][row, : len(values)] = 1
     return tensors
+
+
+def _one_line(exc: Exception) -> str:
+    return " ".join(str(exc).split())

@@ -61,5 +61,5 @@ def tokenize_prompts(tokenizer: Tokenizer, texts: list[str], buckets: list[int])
 def check_prompts() -> list[str]:
     """Return some 45 prompts from one word to several hundred, so that every pad bucket sees some of them."""
     joined = " ".join(_SENTENCES)
-    cuts = (60, 120, 240, 400, 600, 800, 1100, 1400, 1800)
+    cuts = (60, 120, 180, 240, 300, 400, 600, 800, 1100, 1400, 1800)
     return [*_SENTENCES, *(joined[offset : offset + length] for offset, length in enumerate(cuts))]

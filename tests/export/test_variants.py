@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from export.bundling import BundleOptions, build_bundle
+from export.checkpoints import locate_checkpoint
+from export.errors import GateFailed
+from export.prompts import check_prompts, tokenize_prompts
+from export.quantisation import quantise_columns, quantise_rows
+from export.tokenizer import load_tokenizer
+from export.variants import GATES, Change, Gate, Precision, require_gate, score_change, write_variant
+from tests.stand_ins.checkpoints import LABELS, make_modernbert, save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def unquantisable(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a classifier huge weights on a channel that is always zero: harmless in floating point, fatal in int8."""
+    model = make_modernbert(LABELS)
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.mlp_norm.weight[0] = 0
+            layer.mlp.Wi.weight[:, 0] = 1e4
+        model.model.final_norm.weight[0] = 0
+        model.head.dense.weight[:, 0] = 1e4
+    return save_checkpoint(model, tokenizer, tmp_path_factory.mktemp("unquantisable"))
+
+
+def test_a_variant_that_judges_differently_is_refused_with_the_reason(unquantisable: Path, tmp_path: Path) -> None:
+    with pytest.raises(GateFailed, match=r"the int8 variant is refused: .* is .*, the bound is") as caught:
+        build_bundle(locate_checkpoint(str(unquantisable)), tmp_path / "int8", BundleOptions(precision="int8"))
+
+    assert caught.value.precision == "int8"
+    assert not (tmp_path / "int8" / "bundle.json").exists()
+
+
+def test_the_same_classifier_passes_in_floating_point(unquantisable: Path, tmp_path: Path) -> None:
+    bundle = build_bundle(locate_checkpoint(str(unquantisable)), tmp_path, BundleOptions(precision="fp32"))
+
+    assert bundle.figures["variant"]["agreement"] == 1.0
+
+
+def test_int8_stores_every_matrix_and_table_in_one_byte_a_weight(built_bundle: Path, tmp_path: Path) -> None:
+    prompts = tokenize_prompts(load_tokenizer(built_bundle), check_prompts(), [256])
+
+    write_variant(built_bundle / "model.onnx", tmp_path / "model.onnx", "int8", prompts)
+
+    model = onnx.load(tmp_path / "model.onnx")
+    large = [tensor for tensor in model.graph.initializer if np.prod(tensor.dims) >= 4096]
+    assert {onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in large} == {"INT8"}
+    assert {node.op_type for node in model.graph.node} >= {"DynamicQuantizeLinear", "MatMulInteger"}
+
+
+def test_columns_keep_seven_bits_and_rows_eight() -> None:
+    columns, column_scales = quantise_columns(np.array([[63, -126], [21, 42], [-7, 0]], dtype=np.float32))
+    rows, row_scales = quantise_rows(np.array([[127, -1], [254, 20]], dtype=np.float32))
+
+    assert columns.tolist() == [[63, -63], [21, 21], [-7, 0]]
+    assert column_scales.tolist() == [1, 2]
+    assert rows.tolist() == [[127, -1], [127, 10]]
+    assert row_scales.tolist() == [[1], [2]]
+
+
+def test_a_column_of_zeros_stays_zero() -> None:
+    quantised, scales = quantise_columns(np.zeros((3, 2), dtype=np.float32))
+
+    assert quantised.tolist() == [[0, 0]] * 3
+    assert np.isfinite(scales).all()
+
+
+def test_score_change_counts_label_flips_and_finds_the_largest_move() -> None:
+    reference = np.log(np.array([[0.9, 0.1], [0.6, 0.4]], dtype=np.float32))
+    variant = np.log(np.array([[0.8, 0.2], [0.4, 0.6]], dtype=np.float32))
+
+    change = score_change(reference, variant)
+
+    assert change.prompts == 2
+    assert change.agreement == 0.5
+    assert change.largest_score_change == pytest.approx(0.2, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "largest_score_change", "metric"),
+    [
+        pytest.param(0.9, 0.01, "share of prompts with the same top label", id="labels flip"),
+        pytest.param(1.0, 0.5, "largest change of a score", id="scores move"),
+        pytest.param(1.0, float("inf"), "largest change of a score", id="not a number"),
+    ],
+)
+def test_the_gate_names_what_it_refuses(agreement: float, largest_score_change: float, metric: str) -> None:
+    change = Change(prompts=100, agreement=agreement, largest_score_change=largest_score_change)
+
+    with pytest.raises(GateFailed, match=metric):
+        require_gate("int8", change, Gate(min_agreement=0.97, max_score_change=0.1))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_every_precision_has_a_gate_that_an_unchanged_graph_passes(precision: Precision) -> None:
+    require_gate(precision, Change(prompts=1, agreement=1.0, largest_score_change=0.0), GATES[precision])

@@ -1,0 +1,83 @@
+"""Small random Hugging Face classifiers with a real tokenizer, for production code to export."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+from export.prompts import check_prompts
+from export.third_party import quiet_libraries
+
+SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+VOCABULARY = 600
+LABELS = {0: "non-reasoning", 1: "reasoning"}
+
+
+def train_tokenizer(vocabulary: int = VOCABULARY) -> Tokenizer:
+    """Train a WordPiece tokenizer on the check prompts, with the truncation real checkpoints leave switched on."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=SPECIAL_TOKENS, show_progress=False)
+    tokenizer.train_from_iterator(check_prompts(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.enable_truncation(128)
+    tokenizer.enable_padding(length=128)
+    return tokenizer
+
+
+def make_modernbert(labels: dict[int, str], seed: int = 0) -> Any:
+    """Return a random two-layer ModernBERT with one local and one global attention layer."""
+    with quiet_libraries():
+        from transformers import ModernBertConfig, ModernBertForSequenceClassification  # noqa: PLC0415 - warns
+
+    torch.manual_seed(seed)
+    return ModernBertForSequenceClassification(
+        ModernBertConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=512,
+            local_attention=32,
+            global_attn_every_n_layers=2,
+            classifier_pooling="mean",
+            pad_token_id=0,
+            bos_token_id=2,
+            eos_token_id=3,
+            cls_token_id=2,
+            sep_token_id=3,
+            id2label=labels,
+            label2id={label: index for index, label in labels.items()},
+        )
+    )
+
+
+def make_bert(labels: dict[int, str]) -> Any:
+    """Return a random two-layer BERT that takes at most 128 tokens."""
+    with quiet_libraries():
+        from transformers import BertConfig, BertForSequenceClassification  # noqa: PLC0415 - warns
+
+    torch.manual_seed(1)
+    return BertForSequenceClassification(
+        BertConfig(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+            vocab_size=VOCABULARY,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=128,
+            id2label=labels,
+            label2id={label: index for index, label in labels.items()},
+        )
+    )
+
+
+def save_checkpoint(model: Any, tokenizer: Tokenizer, directory: Path) -> Path:
+    model.save_pretrained(directory)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    return directory
