@@ -1,6 +1,6 @@
 SHELL := /bin/sh
 CLASSIFIER ?=
-POLICY ?= configs/semantic-router-binary.yaml
+POLICY ?=
 UPSTREAMS ?=
 RUN_ARGUMENTS ?=
 bin := .venv/bin
@@ -13,7 +13,7 @@ help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 run: .venv/.ready-run  ## Run Triton, the proxy and two demo upstreams (CLASSIFIER=keyword, POLICY=..., UPSTREAMS=...)
-	@$(bin)/semrouter up --policy $(POLICY) $(if $(CLASSIFIER),--classifier $(CLASSIFIER)) \
+	@$(bin)/semrouter up $(if $(POLICY),--policy $(POLICY)) $(if $(CLASSIFIER),--classifier $(CLASSIFIER)) \
 		$(if $(UPSTREAMS),--upstreams $(UPSTREAMS)) $(RUN_ARGUMENTS)
 
 test: check-code  ## Run every check and every test

@@ -7,6 +7,8 @@ import aiohttp
 import click
 from aiohttp import web
 
+from export.guide_files import GuideFiles
+
 from .demo_upstream import make_app
 from .errors import CheckFailed, StartFailed
 from .guide_check import GuideCheck
@@ -18,10 +20,38 @@ CONFIGS = CHECKOUT / "configs"
 
 
 @click.command()
-@click.option("--policy", type=EXISTING_FILE, default=CONFIGS / "semantic-router-binary.yaml", show_default=True)
-@click.option("--upstreams", type=EXISTING_FILE, help="Your upstreams.yaml; without it, demo upstreams are started.")
+@click.option(
+    "--policy",
+    type=EXISTING_FILE,
+    envvar="SEMROUTER_CONFIG",
+    default=CONFIGS / "semantic-router-binary.yaml",
+    help="Default: configs/semantic-router-binary.yaml.",
+)
+@click.option(
+    "--upstreams",
+    type=EXISTING_FILE,
+    envvar="SEMROUTER_UPSTREAMS",
+    help="Your upstreams.yaml; without it, demo upstreams are started.",
+)
 @click.option("--demo-upstreams", is_flag=True, help="Start a demo upstream for every endpoint of --upstreams.")
-@click.option("--classifier", default="", help="`keyword` or a Triton model; default: the policy's.")
+@click.option(
+    "--classifier",
+    envvar="SEMROUTER_CLASSIFIER",
+    default="",
+    help="`keyword` or a Triton model, instead of the policy's.",
+)
+@click.option(
+    "--model-path",
+    type=EXISTING_FILE,
+    envvar="SEMROUTER_MODEL_PATH",
+    help="Install this model.onnx first; config.json beside it names the labels.",
+)
+@click.option(
+    "--tokenizer-path",
+    type=EXISTING_FILE,
+    envvar="SEMROUTER_TOKENIZER_PATH",
+    help="Its tokenizer.json; default: the one beside it.",
+)
 @click.option(
     "--run-directory",
     type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
@@ -38,6 +68,8 @@ def up(  # noqa: PLR0913 - click hands over one argument per option
     upstreams: Path | None,
     demo_upstreams: bool,
     classifier: str,
+    model_path: Path | None,
+    tokenizer_path: Path | None,
     run_directory: Path,
     port: int,
     triton_http_port: int,
@@ -51,12 +83,19 @@ def up(  # noqa: PLR0913 - click hands over one argument per option
             upstreams=upstreams or CONFIGS / "upstreams.yaml",
             start_demo_upstreams=demo_upstreams or upstreams is None,
             classifier=classifier,
+            given_model=_given_model(model_path, tokenizer_path),
             run_directory=run_directory,
             proxy_port=port,
             triton_ports=TritonPorts(http=triton_http_port, grpc=triton_grpc_port, metrics=triton_metrics_port),
         ),
         _announce,
     )
+
+
+def _given_model(model: Path | None, tokenizer: Path | None) -> GuideFiles | None:
+    if model is None:
+        return None
+    return GuideFiles(model=model, tokenizer=tokenizer or model.with_name("tokenizer.json"))
 
 
 def _announce(options: StackOptions) -> None:

@@ -15,6 +15,11 @@ import click
 import msgspec
 import yaml
 
+from export.errors import ExportError
+from export.guide_files import GuideFiles, install_guide_files
+from routing_policy.errors import RoutingPolicyError
+from routing_policy.policy_file import load_policy
+
 from .errors import StartFailed
 from .processes import ManagedProcess, check_port_free, http_status
 from .serving_copy import refresh_serving_copy
@@ -35,6 +40,7 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: Path
     start_demo_upstreams: bool
     classifier: str
+    given_model: GuideFiles | None  # installed before Triton starts, as SEMROUTER_MODEL_PATH asks
     run_directory: Path
     proxy_port: int
     triton_ports: TritonPorts
@@ -48,12 +54,25 @@ def run_stack(options: StackOptions, announce: Callable[[StackOptions], None]) -
     """Start everything, call `announce` once it is ready, and watch it until SIGINT, SIGTERM or SIGHUP."""
     shutil.rmtree(options.run_directory / "logs", ignore_errors=True)
     refresh_serving_copy(SHIPPED_REPOSITORY, options.repository)
+    _install_given_model(options)
     with _stop_signals(), ExitStack() as stack:
         triton = stack.enter_context(_triton(options))
         parts = [stack.enter_context(part) for part in _parts(options)]
         triton.wait_ready()
         announce(options)
         _watch(triton, parts)
+
+
+def _install_given_model(options: StackOptions) -> None:
+    if options.given_model is None:
+        return
+    try:
+        classifier = options.classifier or load_policy(options.policy).classifier
+        installed = install_guide_files(options.given_model, options.repository, classifier)
+    except (ExportError, RoutingPolicyError) as exc:
+        raise StartFailed(f"SEMROUTER_MODEL_PATH: {exc}") from exc
+    if installed is not None:
+        click.echo(f"installed {options.given_model.model} as {installed.classifier} version {installed.version}")
 
 
 def _watch(triton: TritonServer, parts: list[ManagedProcess]) -> None:
