@@ -31,6 +31,7 @@ def serve() -> None:
 
 
 COMMANDS = [serve]
+LOG = logging.getLogger("semrouter.proxy")
 
 
 async def _serve(settings: Settings, environ: Mapping[str, str]) -> None:
@@ -44,9 +45,8 @@ async def _serve(settings: Settings, environ: Mapping[str, str]) -> None:
     try:
         site = web.TCPSite(runner, settings.host, settings.port)
         await site.start()
-        logging.getLogger("semrouter.proxy").info(
-            "listening on %s, routing %s", site.name, "on" if settings.enabled else "off"
-        )
+        host, port = runner.addresses[0][:2]
+        LOG.info("listening on http://%s:%s, routing %s", host, port, "on" if settings.enabled else "off")
         await stopped.wait()
     finally:
         await runner.cleanup()

@@ -1,0 +1,72 @@
+"""`semrouter serve` as a process."""
+
+import asyncio
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from .conftest import GENERAL
+
+SEMROUTER = Path(sys.executable).with_name("semrouter")
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path, **variables: str) -> AsyncIterator[Process]:
+    (tmp_path / "upstreams.yaml").write_text(f"upstreams: {{{GENERAL}: {{endpoints: ['http://127.0.0.1:1']}}}}")
+    environ = {"SEMROUTER_UPSTREAMS": str(tmp_path / "upstreams.yaml"), "SEMROUTER_PORT": "0"} | variables
+    process = await asyncio.create_subprocess_exec(SEMROUTER, "serve", env=environ, stdout=PIPE, stderr=PIPE)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def announced_url(process: Process) -> str:
+    assert process.stderr is not None
+    line = (await process.stderr.readline()).decode()
+    url = re.search(r"listening on (http://[\d.:]+)", line)
+    assert url, line
+    return url[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_serves_until_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+    async with serving(tmp_path) as process:
+        url = await announced_url(process)
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/health/live") as response:
+            status = response.status
+
+        process.send_signal(number)
+
+        assert (status, await asyncio.wait_for(process.wait(), 30)) == (200, 0)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        pytest.param({"SEMROUTER_PORT": "no"}, "SEMROUTER_PORT: expected int, got 'no'", id="setting"),
+        pytest.param({"SEMROUTER_UPSTREAMS": "/none.yaml"}, "/none.yaml: cannot be read", id="upstreams"),
+        pytest.param(
+            {"SEMROUTER_ENABLED": "1", "SEMROUTER_CONFIG": "/none.yaml"}, "/none.yaml: $: cannot", id="policy"
+        ),
+    ],
+)
+async def test_a_bad_configuration_ends_it_with_one_line(
+    tmp_path: Path, variables: dict[str, str], message: str
+) -> None:
+    async with serving(tmp_path, **variables) as process:
+        _, errors = await process.communicate()
+
+    assert process.returncode == 1
+    (line,) = errors.decode().splitlines()
+    assert line.startswith("Error: ")
+    assert message in line
