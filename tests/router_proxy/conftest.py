@@ -5,12 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import grpc
 import msgspec
 import pytest
 import yaml
 from aiohttp.test_utils import TestClient, TestServer
-from tritonclient.grpc import service_pb2_grpc
 
 from router_proxy.app import create_app
 from router_proxy.gateway import GATEWAY
@@ -95,13 +93,8 @@ async def stand_in() -> AsyncIterator[StandInTriton]:
 
 @pytest.fixture
 async def stand_in_url(stand_in: StandInTriton) -> AsyncIterator[str]:
-    server = grpc.aio.server()
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(stand_in, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield f"127.0.0.1:{port}"
-    stand_in.released.set()
-    await server.stop(grace=None)
+    async with stand_in.serving() as url:
+        yield url
 
 
 @pytest.fixture

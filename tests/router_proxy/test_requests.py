@@ -4,10 +4,12 @@ import gzip
 import io
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from routing_policy.policy_file import load_policy
 from tests.stand_ins.triton import StandInTriton
 from tests.stand_ins.upstream import body_received
 
@@ -158,3 +160,28 @@ async def test_a_gzipped_body_is_understood(proxy: Proxy) -> None:
 
     assert answer.outcome == "routed"
     assert "content-encoding" not in answer.body["received"]["headers"]
+
+
+async def test_a_body_that_only_claims_to_be_gzipped_is_refused(proxy: Proxy) -> None:
+    answer = await proxy.post(CHAT, b'{"model": "router"}', mode="auto", Content_Encoding="gzip")
+
+    assert (answer.status, answer.body["error"]["code"]) == (400, "invalid_body")
+
+
+async def test_the_params_of_a_target_are_merged_into_the_body(start_proxy: StartProxy, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"""
+        reasoning_model: {{name: thinking, model: {REASONING}, params: {{chat_template_kwargs: {{thinking: true}}}}}}
+        general_model: {GENERAL}
+        abstain_onprem_model: {GENERAL}
+        threshold_min_conf: 0.6
+    """)
+    async with StandInTriton(load_policy(policy)).serving() as triton_url:
+        proxy = await start_proxy(triton_url, SEMROUTER_CONFIG=str(policy))
+
+        answer = await proxy.chat(HARD, chat_template_kwargs={"thinking": False, "x": 1}, temperature=0.7)
+
+    sent = json.loads(body_received(answer.body))
+    assert answer.headers["x-semrouter-target"] == "thinking"
+    assert (sent["model"], sent["temperature"]) == (REASONING, 0.7)
+    assert sent["chat_template_kwargs"] == {"thinking": True, "x": 1}

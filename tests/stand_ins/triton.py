@@ -2,6 +2,8 @@
 
 import asyncio
 import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -25,6 +27,19 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
         self.released = asyncio.Event()  # cleared, every call waits
         self.released.set()
         self.cancelled_calls = 0
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Serve on a free port and yield its address; calls still held are let go at the end."""
+        server = grpc.aio.server()
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            self.released.set()
+            await server.stop(grace=None)
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - Triton's name
         self.texts.append(request.raw_input_contents[0][4:].decode())
