@@ -13,9 +13,18 @@ from routing_policy.bundle import BUNDLE_FILE, MODEL_FILE, TOKENIZER_FILE, Bundl
 from routing_policy.errors import BundleInvalid
 
 from .bundle_checks import check_bundle
-from .errors import BundleRejected, TritonRefused, VersionNotFound
-from .inference import open_session
-from .triton_config import CONFIG_FILE, classifier_config, mismatch, parse_config
+from .errors import BundleRejected, GraphUnusable, TritonRefused, VersionNotFound
+from .inference import open_session, run_logits
+from .triton_config import (
+    CONFIG_FILE,
+    WARMUP_DIRECTORY,
+    WARMUP_MASK,
+    classifier_config,
+    longest_warmup,
+    mismatch,
+    parse_config,
+    warmup_mask,
+)
 
 # semantic_router looks for withdrawn versions once a second; until it has, it still calls the old one.
 SETTLE_SECONDS = 2.0
@@ -100,16 +109,31 @@ def _prepare_classifier(source: Path, repository: Path, name: str, bundle: Bundl
     if not _MODEL_NAME.match(name):
         raise BundleRejected(str(source), f"--name: expected letters, digits, - and _, got {name!r}")
     _refuse_other_labels(source, bundle, name, current_bundle(repository, name))
-    config = repository / name / CONFIG_FILE
-    content = config.read_text(encoding="utf-8") if config.is_file() else classifier_config(name, bundle)
-    reason = mismatch(parse_config(content), open_session(source / MODEL_FILE))
+    classifier = repository / name
+    config = classifier / CONFIG_FILE
+    is_new = not config.is_file()
+    content = classifier_config(name, bundle) if is_new else config.read_text(encoding="utf-8")
+    reason = _misfit(source / MODEL_FILE, content)
     if reason:
         raise BundleRejected(str(source), f"{config} does not fit: {reason}; install it under another --name")
-    if not config.is_file():
-        config.parent.mkdir(exist_ok=True)
-        config.write_text(content, encoding="utf-8")
-        _sync(config)
-    return config.parent
+    if is_new:
+        (classifier / WARMUP_DIRECTORY).mkdir(parents=True, exist_ok=True)
+        _write(classifier / WARMUP_DIRECTORY / WARMUP_MASK, warmup_mask(bundle))
+        _write(config, content.encode())
+    return classifier
+
+
+def _misfit(graph: Path, config_content: str) -> str | None:
+    config = parse_config(config_content)
+    session = open_session(graph)
+    if reason := mismatch(config, session):
+        return reason
+    length = longest_warmup(config)
+    try:
+        run_logits(session, [[0] * max(length, 1)], max(length, 1))
+    except GraphUnusable as exc:
+        return f"it warms up at {length} tokens: {exc.reason}"
+    return None
 
 
 def _refuse_other_labels(source: Path, bundle: Bundle, name: str, installed: Bundle | None) -> None:
@@ -176,6 +200,11 @@ def _read_version(entry: Path, name: str) -> InstalledVersion | None:
         withdrawn=parts["state"] == "withdrawn",
         bundle=bundle,
     )
+
+
+def _write(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    _sync(file)
 
 
 def _sync(path: Path) -> None:

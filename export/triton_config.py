@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import numpy as np
 from google.protobuf import text_format  # type: ignore[import-untyped]  # ships no types
 from tritonclient.grpc import model_config_pb2
 
 from routing_policy.bundle import Bundle
 
 CONFIG_FILE = "config.pbtxt"
+WARMUP_DIRECTORY = "warmup"  # where Triton looks for input_data_file
+WARMUP_MASK = "ones"
 _ORT_TYPES = {
     model_config_pb2.TYPE_INT64: "tensor(int64)",
     model_config_pb2.TYPE_INT32: "tensor(int32)",
@@ -37,13 +40,32 @@ instance_group [
   {{ count: 1 }}
 ]
 parameters {{ key: "intra_op_thread_count" value {{ string_value: "2" }} }}
+{warmup}"""
+# Token ids may be zero, but a mask of zeros would make a softmax of nothing, and Triton's own fillers know only those.
+_WARMUP = """\
+model_warmup {{
+  name: "{length} tokens"
+  batch_size: 1
+{inputs}}}
 """
 
 
 def classifier_config(name: str, bundle: Bundle) -> str:
     """Return the config.pbtxt that serves `bundle` as the Triton model `name`."""
     inputs = ",\n".join(f'  {{ name: "{tensor}" data_type: TYPE_INT64 dims: [ -1 ] }}' for tensor in bundle.inputs)
-    return _TEMPLATE.format(name=name, inputs=inputs, output=bundle.output, labels=len(bundle.labels))
+    warmup = "".join(_warmup(bundle.inputs, length) for length in bundle.buckets)
+    return _TEMPLATE.format(name=name, inputs=inputs, output=bundle.output, labels=len(bundle.labels), warmup=warmup)
+
+
+def warmup_mask(bundle: Bundle) -> bytes:
+    """Return the file the warm-ups of `bundle` read their attention mask from: ones, as int64."""
+    return np.ones(bundle.buckets[-1], dtype=np.int64).tobytes()
+
+
+def longest_warmup(config: Any) -> int:
+    """Return the length of the longest warm-up, 0 without any."""
+    lengths = (size for sample in config.model_warmup for tensor in sample.inputs.values() for size in tensor.dims)
+    return max(lengths, default=0)
 
 
 def parse_config(content: str) -> Any:
@@ -56,6 +78,14 @@ def mismatch(config: Any, session: Any) -> str | None:
     return _mismatch("input", config.input, session.get_inputs()) or _mismatch(
         "output", config.output, session.get_outputs()
     )
+
+
+def _warmup(inputs: list[str], length: int) -> str:
+    lines = ""
+    for name in inputs:
+        filler = f'input_data_file: "{WARMUP_MASK}"' if name == "attention_mask" else "zero_data: true"
+        lines += f'  inputs {{ key: "{name}" value {{ data_type: TYPE_INT64 dims: [ {length} ] {filler} }} }}\n'
+    return _WARMUP.format(length=length, inputs=lines)
 
 
 def _mismatch(kind: str, configured: Any, actual: Any) -> str | None:
