@@ -4,27 +4,48 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 SHORT_ASK_CHARACTERS = 20
-INJECTED_TAGS = ("system-reminder",)
+# What agents' harnesses put into user turns on their own.
+INJECTED_TAGS = ("system-reminder", "environment_details", "environment_context", "reminderInstructions")
 _TEXT_PARTS = ("text", "input_text")
+_ENDS_TAG_NAME = (">", " ", "\n", "\t")
 
 
-def chat_ask(messages: Any, injected_tags: Sequence[str] = INJECTED_TAGS) -> str | None:
-    """Return what the user asked for last in OpenAI chat `messages`; None when no user turn holds text."""
+def conversation_ask(messages: Any, injected_tags: Sequence[str] = INJECTED_TAGS) -> str | None:
+    """Return what the user asked for last in `messages` of OpenAI's chat or Anthropic's; None without user text."""
     return _last_ask(_user_texts(messages), injected_tags)
 
 
+def responses_ask(given: Any, injected_tags: Sequence[str] = INJECTED_TAGS) -> str | None:
+    """Return what the user asked for last in the `input` of OpenAI's Responses: a text, or a list of items."""
+    if isinstance(given, str):
+        return _last_ask([given], injected_tags)
+    return conversation_ask(given, injected_tags)
+
+
+def prompt_ask(prompt: Any) -> str | None:
+    """Return the `prompt` of a legacy completion, the first of several; token ids hold no text."""
+    first = prompt[0] if isinstance(prompt, list) and prompt else prompt
+    return (first.strip() or None) if isinstance(first, str) else None
+
+
 def _last_ask(texts_latest_first: Iterable[str], injected_tags: Sequence[str]) -> str | None:
-    """Return the latest text; one too short to judge ("go on") brings the ask before it along."""
+    """Return the latest text; one too short to judge ("go on") brings along the ask that it follows up."""
     asks = (ask for text in texts_latest_first if (ask := _strip_injected(text, injected_tags)))
     last = next(asks, None)
     if last is None or len(last) > SHORT_ASK_CHARACTERS:
         return last
-    previous = next(asks, None)
-    return f"{previous}\n\n{last}" if previous else last
+    earlier = next(asks, None)
+    if earlier is None:
+        return last
+    followed_up = earlier if len(earlier) > SHORT_ASK_CHARACTERS else _first_long(asks) or earlier
+    return f"{followed_up}\n\n{last}"
+
+
+def _first_long(asks: Iterable[str]) -> str | None:
+    return next((ask for ask in asks if len(ask) > SHORT_ASK_CHARACTERS), None)
 
 
 def _strip_injected(text: str, injected_tags: Sequence[str]) -> str:
-    """Remove blocks that a client's harness put into the user turn; only whole blocks of the listed tags."""
     for tag in injected_tags:
         text = "".join(_outside_tag(text, tag))
     return text.strip()
@@ -33,12 +54,17 @@ def _strip_injected(text: str, injected_tags: Sequence[str]) -> str:
 def _outside_tag(text: str, tag: str) -> Iterator[str]:
     """Yield what lies outside `<tag …>…</tag>`, in linear time whatever the text; an unclosed tag is plain text."""
     opening, closing = f"<{tag}", f"</{tag}>"
-    kept_from = searched_from = 0
-    while (start := text.find(opening, searched_from)) >= 0 and (end := text.find(closing, start)) >= 0:
-        searched_from = start + len(opening)
-        if text[searched_from] == ">" or text[searched_from].isspace():
+    kept_from = 0
+    start = text.find(opening)
+    while start >= 0:
+        inside = start + len(opening)
+        if text[inside : inside + 1] in _ENDS_TAG_NAME:
+            end = text.find(closing, inside)
+            if end < 0:
+                break
             yield text[kept_from:start]
-            kept_from = searched_from = end + len(closing)
+            kept_from = inside = end + len(closing)
+        start = text.find(opening, inside)
     yield text[kept_from:]
 
 
