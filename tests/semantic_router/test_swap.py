@@ -78,6 +78,17 @@ def test_an_invalid_policy_is_refused_and_the_old_one_stays(own_router: RouterMo
     wait_for(own_router, lambda decision: decision.policy_error is None)
 
 
+def test_a_policy_file_that_vanishes_for_a_moment_changes_nothing(own_router: RouterModel) -> None:
+    before = own_router.decide_one("hard")
+    elsewhere = own_router.policy.rename(own_router.policy.with_suffix(".moved"))
+
+    absent = wait_for(own_router, lambda decision: decision.policy_error is not None)
+    elsewhere.rename(own_router.policy)
+
+    present = wait_for(own_router, lambda decision: decision.policy_error is None)
+    assert before.policy == absent.policy == present.policy
+
+
 def test_installing_and_rolling_back_a_version_under_load_fails_and_mixes_nothing(
     make_router: MakeRouter, tmp_path: Path
 ) -> None:
@@ -101,5 +112,5 @@ def test_a_version_with_damaged_files_is_never_used(make_router: MakeRouter, tmp
     bundle.rename(router.repository / NAME / "2")
     router.load(NAME)
 
-    time.sleep(1.5)  # longer than the router waits before it looks again
-    assert router.decide_one("hard").classifier.version == 1
+    while "refused reasoning_classifier version 2" not in router.server.read_log():
+        assert router.decide_one("hard").classifier.version == 1

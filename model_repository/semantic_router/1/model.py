@@ -15,7 +15,6 @@ import triton_python_backend_utils as pb_utils
 
 from routing_policy.decision import DecisionDocument
 from routing_policy.errors import RoutingPolicyError
-from routing_policy.policy import policy_warnings
 from serving.bundle_versions import LoadedBundle, NoReadyVersionError
 from serving.classifiers import ClassifierCallFailed
 from serving.environment import read_environment
@@ -41,7 +40,10 @@ class TritonPythonModel:
         except (RoutingPolicyError, NoReadyVersionError, ValueError) as exc:
             raise pb_utils.TritonModelException(str(exc)) from exc
         self._next_refresh = 0.0
-        self._log_start()
+        self._logged: dict[str, str] = {}
+        for line in self._router.classifier.start_log:
+            pb_utils.Logger.log_info(line)
+        self._log_changes()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         self._refresh_when_due()
@@ -53,26 +55,16 @@ class TritonPythonModel:
         now = time.monotonic()
         if now >= self._next_refresh:
             self._next_refresh = now + REFRESH_SECONDS
-            if self._router.refresh():
-                self._log_policy()
+            self._router.refresh()
+            self._log_changes()
 
-    def _log_start(self) -> None:
-        for line in self._router.classifier.start_log:
-            pb_utils.Logger.log_info(line)
-        self._log_warnings()
-
-    def _log_policy(self) -> None:
-        watch = self._router.watch
-        if watch.error:
-            pb_utils.Logger.log_error(f"policy refused, {watch.policy.revision} stays: {watch.error}")
-        else:
-            pb_utils.Logger.log_info(f"policy {watch.policy.revision} in force")
-            self._log_warnings()
-
-    def _log_warnings(self) -> None:
-        policy = self._router.watch.policy
-        for warning in policy_warnings(policy):
-            pb_utils.Logger.log_warn(f"{policy.file}: {warning}")
+    def _log_changes(self) -> None:
+        state = self._router.state
+        for topic, text in state.items():
+            if self._logged.get(topic) != text:
+                log = pb_utils.Logger.log_info if topic in {"policy", "classifier"} else pb_utils.Logger.log_warn
+                log(f"{topic}: {text}")
+        self._logged = state
 
 
 def call_classifier(

@@ -32,7 +32,7 @@ class BundleVersions:
         self._directory = directory
         self._max_length = max_length
         self._is_ready = is_ready
-        self._refused: dict[int, str] = {}
+        self.refused: dict[int, str] = {}  # versions never to be used, with the reason
         self.current = self._highest(None, lambda _: True)
 
     def refresh(self) -> None:
@@ -41,15 +41,15 @@ class BundleVersions:
 
     def _highest(self, current: LoadedBundle | None, usable: Callable[[int], bool]) -> LoadedBundle:
         for version in self._versions():
-            if version in self._refused or not usable(version):
+            if version in self.refused or not usable(version):
                 continue
             if current is not None and current.version == version:
                 return current
             try:
                 return load_bundle(self._directory / str(version), version, self._max_length)
             except BundleInvalid as exc:
-                self._refused[version] = str(exc)
-        reasons = "; ".join(self._refused.values()) or f"no ready version in {self._directory}"
+                self.refused[version] = str(exc)
+        reasons = "; ".join(self.refused.values()) or f"no ready version in {self._directory}"
         raise NoReadyVersionError(f"{self._directory.name} is not ready: {reasons}")
 
     def _versions(self) -> list[int]:

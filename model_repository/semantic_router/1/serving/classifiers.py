@@ -56,6 +56,9 @@ class Classifier(Protocol):
     @property
     def start_log(self) -> list[str]: ...
 
+    @property
+    def state(self) -> dict[str, str]: ...
+
     def refresh(self) -> None: ...
 
     def classify(self, texts: list[str]) -> list[Reading | ClassifierCallFailed]: ...
@@ -72,6 +75,7 @@ class KeywordClassifier:
             "Semantic router initialized with MockClassifier",
         ]
         self._ref = ClassifierRef(name=KEYWORD, version=1, revision=KEYWORD)
+        self.state = {"classifier": KEYWORD}
 
     def refresh(self) -> None:
         """Nothing to look for: keywords are part of the code."""
@@ -119,6 +123,14 @@ class TritonClassifier:
             f"Initialized ONNX classifier with {labels} labels, max_len={max_length}",
             "Semantic router initialized",
         ]
+
+    @property
+    def state(self) -> dict[str, str]:
+        """Say which version is in use and which ones were refused."""
+        current = self._versions.current
+        refused = {f"refused {self._name} version {n}": reason for n, reason in self._versions.refused.items()}
+        in_use = f"{self._name} version {current.version}, revision {current.bundle.revision}"
+        return {"classifier": in_use, **refused}
 
     def refresh(self) -> None:
         """Move to the highest ready version; the one in use stays when none is."""

@@ -15,22 +15,32 @@ class PolicyWatch:
         """Load `file`; `accept` raises PolicyInvalid for a policy this server cannot serve."""
         self._file = file
         self._accept = accept
-        self._content = self._read()
-        self.policy = self._parse(self._content)
+        self._served = self._read()
+        self._refused: bytes | None = None
+        self.policy = self._parse(self._served)
         self.error: str | None = None
 
-    def refresh(self) -> bool:
-        """Take over the file if its content changed and is valid; tell whether policy or error changed."""
-        before = (self.policy.revision, self.error)
+    def refresh(self) -> None:
+        """Take over the file if its content changed and is valid; else say in `error` why it was refused."""
         try:
             content = self._read()
-            if content != self._content:
-                self._content = content
-                self.policy = self._parse(content)
-                self.error = None
         except PolicyInvalid as exc:
             self.error = str(exc)
-        return before != (self.policy.revision, self.error)
+            return
+        if content == self._served:
+            self.error = None
+        elif content != self._refused:
+            self._examine(content)
+
+    def _examine(self, content: bytes) -> None:
+        try:
+            self.policy = self._parse(content)
+        except PolicyInvalid as exc:
+            self._refused = content
+            self.error = str(exc)
+        else:
+            self._served = content
+            self.error = None
 
     def _read(self) -> bytes:
         try:

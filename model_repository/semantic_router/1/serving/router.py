@@ -7,7 +7,15 @@ from pathlib import Path
 
 from routing_policy.decision import DecisionDocument, decide
 from routing_policy.errors import PolicyInvalid
-from routing_policy.policy import NON_REASONING, REASONING, BinaryPolicy, Policy, check_labels, policy_labels
+from routing_policy.policy import (
+    NON_REASONING,
+    REASONING,
+    BinaryPolicy,
+    Policy,
+    check_labels,
+    policy_labels,
+    policy_warnings,
+)
 
 from .bundle_versions import BundleVersions, NoReadyVersionError
 from .classifiers import CallModel, Classifier, ClassifierCallFailed, KeywordClassifier, Reading, TritonClassifier
@@ -34,13 +42,21 @@ class Router:
         self.watch = PolicyWatch(environment.policy_file, self._accept)
         self.classifier = self._classifier_for(self.watch.policy)
 
-    def refresh(self) -> bool:
-        """Look at the policy file and the classifier's versions again; tell whether the policy or its error changed."""
-        changed = self.watch.refresh()
-        if changed:
+    def refresh(self) -> None:
+        """Look at the policy file and the classifier's versions again."""
+        before = self.watch.policy
+        self.watch.refresh()
+        if self.watch.policy is not before:
             self.classifier = self._classifier_for(self.watch.policy)
         self.classifier.refresh()
-        return changed
+
+    @property
+    def state(self) -> dict[str, str]:
+        """Say what is in force and what was refused, by topic, in lines for a log."""
+        policy = self.watch.policy
+        refused = {"refused policy": f"{policy.revision} stays: {self.watch.error}"} if self.watch.error else {}
+        warnings = {f"policy warning {index}": text for index, text in enumerate(policy_warnings(policy), start=1)}
+        return {"policy": f"{policy.revision} from {policy.file}", **warnings, **refused, **self.classifier.state}
 
     def route(self, texts: list[str]) -> list[DecisionDocument | ClassifierCallFailed]:
         """Give each text its decision, or the failure of the classifier call that held it."""
