@@ -42,7 +42,7 @@ def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Applicatio
             web.get("/v1/models", catalogue.list_models),
             web.get("/v1/models/{model:.+}", catalogue.show_model),
             web.post("/v1/route", preview.preview_route),
-            web.post("/v1/{rest:.+}", passthrough.pass_on),
+            *(web.post(path, passthrough.pass_on) for path in (*passthrough.PATHS, "/v1/{rest:.+}")),
             web.get("/health/live", health.live),
             web.get("/health/ready", health.ready),
             web.get("/metrics", show_metrics),

@@ -15,7 +15,7 @@ from .exchange import Exchange
 from .gateway import GATEWAY, REQUEST_ID, Gateway
 from .modes import ALIAS, MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
 from .outcomes import Outcome
-from .relay import outgoing_json, relay
+from .relay import outgoing_request, relay
 from .shadow import ShadowAsk
 from .surfaces import Surface
 from .upstreams import Upstream
@@ -74,7 +74,7 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
     if routing is None or incoming.handling in {Handling.OFF, Handling.EXPLICIT}:
         exchange.outcome = Outcome(incoming.handling)
         return None
-    text = surface.read_ask(incoming.body.raw)
+    text = surface.read_ask(incoming.body.raw, gateway.settings.injected_tags)
     if incoming.handling is Handling.SHADOW:
         exchange.outcome = Outcome.SHADOW
         target = routing.abstain if asks_for_routing(incoming.body.model) else None
@@ -98,7 +98,7 @@ def choose(gateway: Gateway, surface: Surface, incoming: Incoming, target: Targe
 
 
 async def forward(request: web.Request, gateway: Gateway, choice: Choice, exchange: Exchange) -> web.StreamResponse:
-    outgoing = outgoing_json(request, choice.upstream, choice.body, exchange.request_id)
+    outgoing = outgoing_request(request, choice.upstream, choice.body, exchange.request_id)
     return await relay(request, gateway.session, choice.upstream, outgoing=outgoing, exchange=exchange)
 
 

@@ -1,4 +1,4 @@
-"""Any other /v1/* that names a model: forwarded to the upstream that serves it, unrouted and uncounted."""
+"""Any other path that names a model: forwarded to the upstream that serves it, unrouted and uncounted."""
 
 from aiohttp import web
 
@@ -7,15 +7,26 @@ from .body import read_body
 from .errors import RequestInvalid
 from .exchange import Exchange
 from .gateway import GATEWAY, REQUEST_ID
-from .relay import outgoing_json, relay
+from .multipart import multipart_model
+from .relay import outgoing_request, relay
+
+# What vLLM serves outside /v1.
+PATHS = ("/tokenize", "/detokenize", "/pooling", "/classify", "/score", "/rerank", "/v2/rerank")
 
 
 async def pass_on(request: web.Request) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
-    body = read_body(await read_bytes(request, gateway.upstreams.body_limit_bytes))
-    if body.model is None:
+    raw = await read_bytes(request, gateway.upstreams.body_limit_bytes)
+    model = _requested_model(request, raw)
+    if model is None:
         raise RequestInvalid("model: expected the name of a model, got none", code="missing_model", param="model")
-    upstream = gateway.upstreams.serving(body.model)
-    outgoing = outgoing_json(request, upstream, body.raw, request[REQUEST_ID])
+    upstream = gateway.upstreams.serving(model)
+    outgoing = outgoing_request(request, upstream, raw, request[REQUEST_ID])
     exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
     return await relay(request, gateway.session, upstream, outgoing=outgoing, exchange=exchange)
+
+
+def _requested_model(request: web.Request, raw: bytes) -> str | None:
+    if request.content_type.startswith("multipart/"):
+        return multipart_model(raw, request.headers["Content-Type"])
+    return read_body(raw).model

@@ -7,7 +7,7 @@ from .arrival import read_budget_seconds, read_bytes
 from .asking import decide
 from .errors import RouteUnknown
 from .gateway import GATEWAY
-from .surfaces import read_preview_ask
+from .surfaces import read_any_ask
 
 
 async def preview_route(request: web.Request) -> web.Response:
@@ -15,7 +15,7 @@ async def preview_route(request: web.Request) -> web.Response:
     if gateway.routing is None:
         raise RouteUnknown("Routing is off: SEMROUTER_ENABLED is not set on this server.", code="routing_disabled")
     budget_seconds = read_budget_seconds(request, gateway.settings.routing_budget_ms)
-    text = read_preview_ask(await read_bytes(request, gateway.upstreams.body_limit_bytes))
+    text = read_any_ask(await read_bytes(request, gateway.upstreams.body_limit_bytes), gateway.settings.injected_tags)
     verdict = await decide(gateway.routing, gateway.upstreams, text, budget_seconds)
     answer = {"decision": verdict.decision, "outcome": verdict.outcome, "upstream": verdict.target.model}
     return web.Response(body=msgspec.json.encode(answer), content_type="application/json")

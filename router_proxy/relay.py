@@ -30,11 +30,12 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None
 
 
-def outgoing_json(request: web.Request, upstream: Upstream, body: bytes, request_id: str) -> Outgoing:
+def outgoing_request(request: web.Request, upstream: Upstream, body: bytes, request_id: str) -> Outgoing:
     """Return `request` with `body`, cleaned for `upstream`; vLLM refuses JSON under any other content type."""
     headers = forwarded_request_headers(request.headers, keep_credentials=upstream.keeps_credentials)
     headers.update(upstream.own_headers)
-    headers["Content-Type"] = _JSON
+    if not request.content_type.startswith("multipart/"):
+        headers["Content-Type"] = _JSON
     headers[REQUEST_ID_HEADER] = request_id
     return Outgoing(method=request.method, path_and_query=request.raw_path, headers=headers, body=body)
 

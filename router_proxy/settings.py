@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 import msgspec
 
+from routing_policy.conversation import INJECTED_TAGS
+
 from .errors import ConfigurationInvalid
 from .modes import Mode
 
 _PREFIX = "SEMROUTER_"
-_LISTS = frozenset({"SEMROUTER_ALLOWED_MODES"})
+_LISTS = frozenset({"SEMROUTER_ALLOWED_MODES", "SEMROUTER_INJECTED_TAGS"})
 
 
 def _variable(field: str) -> str:
@@ -55,6 +57,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     breaker_pause_seconds: Annotated[
         float, msgspec.Meta(description="How long Triton is left alone before one request tries it again.", gt=0)
     ] = 2.0
+    injected_tags: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(description="Blocks in these tags, put into user turns by agents, are not part of the ask."),
+    ] = INJECTED_TAGS
     shadow_queue: Annotated[
         int, msgspec.Meta(description="Shadow decisions that may wait; beyond that they are dropped and counted.", ge=1)
     ] = 1000

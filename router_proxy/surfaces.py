@@ -1,54 +1,83 @@
 """The request shapes that are routed: where each is served, where its ask is, and how its callers expect errors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from routing_policy.conversation import chat_ask
+from routing_policy.conversation import conversation_ask, prompt_ask, responses_ask
 
 from .body import decode_fields
 from .errors import ErrorFormat
 
+ReadAsk = Callable[[bytes, Sequence[str]], str | None]
+
 
 class Surface(msgspec.Struct, frozen=True, kw_only=True):
-    """One routed path. `read_ask` returns the text to judge, or None when the body holds none."""
+    """One routed path. `read_ask` takes a body and the tags to strip, and returns the text to judge, if any."""
 
     name: str
     path: str
-    read_ask: Callable[[bytes], str | None]
-    merges_params: bool
+    read_ask: ReadAsk
+    merges_params: bool = False
     error_format: ErrorFormat = "openai"
 
 
-class _ChatFields(msgspec.Struct):
+class _Messages(msgspec.Struct):
     messages: Any = None
 
 
-_CHAT_FIELDS = msgspec.json.Decoder(_ChatFields)
+class _Input(msgspec.Struct):
+    input: Any = None
 
 
-def _read_chat_ask(raw: bytes) -> str | None:
-    return chat_ask(decode_fields(raw, _CHAT_FIELDS).messages)
+class _Prompt(msgspec.Struct):
+    prompt: Any = None
 
 
-class _PreviewFields(_ChatFields):
+class _AnyShape(msgspec.Struct):
     text: Any = None
+    messages: Any = None
+    input: Any = None
+    prompt: Any = None
 
 
-_PREVIEW_FIELDS = msgspec.json.Decoder(_PreviewFields)
+_MESSAGES = msgspec.json.Decoder(_Messages)
+_INPUT = msgspec.json.Decoder(_Input)
+_PROMPT = msgspec.json.Decoder(_Prompt)
+_ANY_SHAPE = msgspec.json.Decoder(_AnyShape)
 
 
-def read_preview_ask(raw: bytes) -> str | None:
+def _read_messages(raw: bytes, injected_tags: Sequence[str]) -> str | None:
+    return conversation_ask(decode_fields(raw, _MESSAGES).messages, injected_tags)
+
+
+def _read_input(raw: bytes, injected_tags: Sequence[str]) -> str | None:
+    return responses_ask(decode_fields(raw, _INPUT).input, injected_tags)
+
+
+def _read_prompt(raw: bytes, _: Sequence[str]) -> str | None:
+    return prompt_ask(decode_fields(raw, _PROMPT).prompt)
+
+
+def read_any_ask(raw: bytes, injected_tags: Sequence[str]) -> str | None:
     """Return the ask of a body of any routed shape, or of `{"text": …}`."""
-    fields = decode_fields(raw, _PREVIEW_FIELDS)
-    if isinstance(fields.text, str):
-        return fields.text.strip() or None
-    return chat_ask(fields.messages)
+    body = decode_fields(raw, _ANY_SHAPE)
+    return (
+        prompt_ask(body.text)
+        or conversation_ask(body.messages, injected_tags)
+        or responses_ask(body.input, injected_tags)
+        or prompt_ask(body.prompt)
+    )
 
 
-CHAT = Surface(name="chat", path="/v1/chat/completions", read_ask=_read_chat_ask, merges_params=True)
-SURFACES = (CHAT,)
+SURFACES = (
+    Surface(name="chat", path="/v1/chat/completions", read_ask=_read_messages, merges_params=True),
+    Surface(name="completions", path="/v1/completions", read_ask=_read_prompt, merges_params=True),
+    Surface(name="responses", path="/v1/responses", read_ask=_read_input),
+    Surface(name="messages", path="/v1/messages", read_ask=_read_messages, error_format="anthropic"),
+    Surface(name="count_tokens", path="/v1/messages/count_tokens", read_ask=_read_messages, error_format="anthropic"),
+)
 _ERROR_FORMATS = {surface.path: surface.error_format for surface in SURFACES}
 
 

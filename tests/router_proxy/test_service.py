@@ -8,7 +8,6 @@ import pytest
 
 from router_proxy.errors import ConfigurationInvalid
 from tests.stand_ins.triton import StandInTriton
-from tests.stand_ins.upstream import body_received
 
 from .conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy
 
@@ -38,7 +37,9 @@ async def test_a_model_is_shown_by_its_name(proxy: Proxy, name: str, status: int
     "body",
     [
         pytest.param({"text": HARD}, id="text"),
-        pytest.param({"model": "any", "messages": [{"role": "user", "content": HARD}]}, id="chat"),
+        pytest.param({"model": "any", "messages": [{"role": "user", "content": HARD}]}, id="chat or messages"),
+        pytest.param({"model": "any", "input": HARD}, id="responses"),
+        pytest.param({"model": "any", "prompt": [HARD]}, id="completions"),
     ],
 )
 async def test_a_route_can_be_previewed_without_being_counted(proxy: Proxy, body: dict[str, Any]) -> None:
@@ -56,33 +57,6 @@ async def test_a_preview_without_text_says_so(proxy: Proxy) -> None:
     answer = await proxy.post("/v1/route", {"text": " "})
 
     assert answer.body == {"decision": None, "outcome": "no_text", "upstream": GENERAL}
-
-
-async def test_any_other_path_is_forwarded_by_model(proxy: Proxy) -> None:
-    raw = json.dumps({"model": REASONING, "input": "x", "n": 1.0}).encode()
-
-    answer = await proxy.post("/v1/embeddings", raw, mode="force")
-
-    assert (answer.status, answer.body["model"]) == (200, REASONING)
-    assert body_received(answer.body) == raw
-    assert answer.body["received"]["path"] == "/v1/embeddings"
-    assert "x-semrouter-outcome" not in answer.headers
-    assert await proxy.metric("semrouter_requests_total") == 0
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        ({"model": "gpt-9"}, 404, "model_not_found"),
-        ({"model": "router"}, 404, "model_not_found"),
-        ({"input": "x"}, 400, "missing_model"),
-        (b"x", 400, "invalid_json"),
-    ],
-)
-async def test_another_path_needs_a_model_that_is_served(proxy: Proxy, body: Any, status: int, code: str) -> None:
-    answer = await proxy.post("/v1/embeddings", body)
-
-    assert (answer.status, answer.body["error"]["code"]) == (status, code)
 
 
 @pytest.mark.parametrize(
