@@ -11,6 +11,7 @@ import msgspec
 
 from .checkpoints import DEFAULT_CHECKPOINT
 from .errors import ExportError
+from .training_command import train_command
 
 if TYPE_CHECKING:
     from .installation import InstalledVersion, LoadModel
@@ -186,4 +187,4 @@ def describe(version: "InstalledVersion") -> str:
     )
 
 
-COMMANDS: list[click.Command] = [export, bundle]
+COMMANDS: list[click.Command] = [export, bundle, train_command]

@@ -27,6 +27,6 @@ def _refresh_classifier(source: Path, copy: Path) -> None:
     for entry in source.iterdir():
         if entry.is_file():
             shutil.copy2(entry, copy / entry.name)
-        elif not (copy / f"{entry.name}{WITHDRAWN}").exists():
+        elif not (copy / f".{entry.name}{WITHDRAWN}").exists():
             shutil.rmtree(copy / entry.name, ignore_errors=True)
             shutil.copytree(entry, copy / entry.name)

@@ -10,8 +10,10 @@ from tokenizers import Tokenizer
 from export.commands import COMMANDS
 from export.installation import installed_versions
 from tests.stand_ins.checkpoints import make_modernbert, save_checkpoint
+from tests.stand_ins.hub import COMMIT, hub_with
 
 NAME = "reasoning_classifier"
+EXPORT = "from export.commands import export; export()"
 
 
 def semrouter(*arguments: str | Path, **variables: str) -> Result:
@@ -90,17 +92,43 @@ def test_a_triton_nobody_runs_is_one_line_and_leaves_the_old_version(
     assert [(each.version, each.withdrawn) for each in installed_versions(repository, NAME)] == [(1, False), (2, True)]
 
 
-def test_without_the_hub_one_line_says_what_to_do(tmp_path: Path, closed_port: int) -> None:
-    environment = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{closed_port}", "HF_HOME": str(tmp_path)}
-
-    result = subprocess.run(
-        [sys.executable, "-c", "from export.commands import export; export()", "--output", str(tmp_path / "out")],
-        env=environment,
+def run_with_hub(endpoint: str, home: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run in a process of its own: huggingface_hub reads its environment when it is imported."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
+
+
+def test_a_hub_model_is_downloaded_and_stays_usable_without_the_hub(modernbert: Path, tmp_path: Path) -> None:
+    model, locate = (
+        "someone/some-classifier",
+        (
+            "import sys; from export.checkpoints import locate_checkpoint;"
+            "checkpoint = locate_checkpoint(sys.argv[1]); print(checkpoint.directory, checkpoint.source['commit'])"
+        ),
+    )
+
+    with hub_with(model, modernbert) as endpoint:
+        first = run_with_hub(endpoint, tmp_path, locate, model)
+        unknown = run_with_hub(endpoint, tmp_path, EXPORT, "someone/else")
+    again = run_with_hub(endpoint, tmp_path, locate, model)
+
+    directory, commit = first.stdout.split()
+    assert again.stdout == first.stdout
+    assert commit == COMMIT
+    assert (Path(directory) / "model.safetensors").read_bytes() == (modernbert / "model.safetensors").read_bytes()
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith("Error: someone/else: the Hugging Face hub refused it: 404")
+    assert len(unknown.stderr.splitlines()) == 1
+
+
+def test_without_the_hub_one_line_says_what_to_do(tmp_path: Path, closed_port: int) -> None:
+    result = run_with_hub(f"http://127.0.0.1:{closed_port}", tmp_path, EXPORT, "--output", str(tmp_path / "out"))
 
     assert result.returncode == 1
     assert result.stdout == ""

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from export.errors import BundleRejected, TritonRefused, VersionNotFound
 from export.installation import classifier_for, classifier_names, install_bundle, installed_versions, rollback
 from export.triton_config import parse_config
+from local.serving_copy import refresh_serving_copy
 from routing_policy.bundle import Bundle
 
 NAME = "reasoning_classifier"
@@ -86,6 +87,19 @@ def test_rollback_withdraws_the_newest_version_and_loads_what_is_left(bundle: Pa
 
     assert serving.version == 1
     assert triton.loaded == [[(1, False), (2, True)]]
+
+
+def test_a_shipped_version_that_was_withdrawn_does_not_come_back_with_the_next_start(
+    bundle: Path, repository: Path, tmp_path: Path
+) -> None:
+    install_bundle(bundle, repository, NAME)
+    install_bundle(bundle, repository, NAME)
+    refresh_serving_copy(repository, tmp_path / "copy")
+    rollback(tmp_path / "copy", NAME)
+
+    refresh_serving_copy(repository, tmp_path / "copy")
+
+    assert versions(tmp_path / "copy") == [(1, False), (2, True)]
 
 
 def test_the_only_version_cannot_be_rolled_back(bundle: Path, repository: Path) -> None:
