@@ -27,6 +27,12 @@ def policy(text: str) -> Policy:
     return parse_policy(text.encode(), "policy.yaml")
 
 
+def binary_policy(threshold: float, cutoff: float) -> BinaryPolicy:
+    made = policy(BINARY)
+    assert isinstance(made, BinaryPolicy)
+    return replace(made, threshold_min_conf=threshold, reasoning_cutoff=cutoff)
+
+
 def binary_scores(reasoning: float) -> dict[str, float]:
     return {"reasoning": reasoning, "non-reasoning": 1 - reasoning}
 
@@ -144,12 +150,7 @@ def score_vectors(draw: st.DrawFn) -> dict[str, float]:
     return {label: value / sum(values) if softmax else value for label, value in zip(LABELS, values, strict=True)}
 
 
-@st.composite
-def binary_policies(draw: st.DrawFn) -> BinaryPolicy:
-    cutoff = draw(st.integers(1, 99)) / 100
-    made = policy(BINARY.replace("0.6", str(draw(hundredths))).replace("}", f", reasoning_cutoff: {cutoff}}}"))
-    assert isinstance(made, BinaryPolicy)
-    return made
+binary_policies = st.builds(binary_policy, hundredths, st.integers(1, 99).map(lambda n: n / 100))
 
 
 def target_after(policy: Policy, scores: dict[str, float], flip: Flip, value: float) -> str:
@@ -195,7 +196,7 @@ def test_a_flip_of_rules_gives_its_target_and_nothing_smaller_does(
     assert_smallest(policy, scores, part)
 
 
-@given(binary_policies(), hundredths, st.floats(0, 1))
+@given(binary_policies, hundredths, st.floats(0, 1))
 def test_a_binary_flip_gives_its_target_and_nothing_smaller_does(
     policy: BinaryPolicy, reasoning: float, part: float
 ) -> None:
@@ -215,7 +216,7 @@ def test_a_score_without_a_flip_cannot_change_the_target(
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0.001, 0.999))
 def test_every_score_and_setting_has_flips_without_failing(reasoning: float, threshold: float, cutoff: float) -> None:
-    made = policy(BINARY.replace("0.6", repr(threshold)).replace("}", f", reasoning_cutoff: {cutoff}}}"))
+    made = binary_policy(threshold, cutoff)
 
     for flip in find_flips(made, binary_scores(reasoning)):
         assert target_after(made, binary_scores(reasoning), flip, flip.to) == flip.target
