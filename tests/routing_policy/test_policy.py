@@ -13,6 +13,8 @@ from routing_policy.policy import (
     RulesPolicy,
     Target,
     check_labels,
+    check_served,
+    label_errors,
     policy_targets,
     policy_warnings,
     softmax_warnings,
@@ -77,6 +79,24 @@ def test_a_label_the_classifier_lacks_is_refused_with_its_path(policy: RulesPoli
 
     assert refused.value.path == path
     assert "got 'cooking'" in refused.value.reason
+
+
+def test_every_unknown_label_is_listed() -> None:
+    policy = rules([("cooking", 0.5)], [("math", 0.5), ("sports", 0.5)])
+
+    errors = label_errors(policy, LABELS)
+
+    assert [error.path for error in errors] == ["$.rules[0].when_any[0].label", "$.rules[1].when_any[1].label"]
+
+
+def test_a_target_that_no_upstream_serves_is_refused_with_its_path() -> None:
+    check_served(binary(), ["big", "mid", "small"], "upstreams.yaml")
+
+    with pytest.raises(PolicyInvalid) as refused:
+        check_served(binary(), ["big", "mid"], "upstreams.yaml")
+
+    assert refused.value.path == "$.general_model"
+    assert refused.value.reason == "expected a model named in upstreams.yaml, got 'small'"
 
 
 @pytest.mark.parametrize(

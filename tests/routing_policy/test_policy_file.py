@@ -6,7 +6,7 @@ import pytest
 
 from routing_policy.errors import PolicyInvalid
 from routing_policy.policy import BinaryPolicy, Condition, RulesPolicy, Target
-from routing_policy.policy_file import load_policy, parse_policy
+from routing_policy.policy_file import load_cases, load_policy, parse_policy
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LLAMA = "meta-llama/Meta-Llama-3.1-8B-Instruct"
@@ -62,6 +62,7 @@ def test_a_target_may_name_one_model_twice_with_other_parameters() -> None:
         pytest.param(True, b"# a comment\n" + BINARY, id="comment"),
         pytest.param(True, b"\n".join(reversed(BINARY.strip().split(b"\n"))), id="key order"),
         pytest.param(True, BINARY + b"reasoning_cutoff: 0.5\n", id="a default written out"),
+        pytest.param(True, BINARY + b"tests: [{scores: {reasoning: 1}, expect: {target: big}}]", id="tests"),
         pytest.param(False, BINARY.replace(b"0.6", b"0.61"), id="threshold"),
         pytest.param(False, BINARY.replace(b"big", b"bigger"), id="target"),
         pytest.param(False, BINARY + b"reasoning_cutoff: 0.4\n", id="cutoff"),
@@ -104,6 +105,18 @@ def test_the_revision_changes_with_the_meaning_and_only_with_it(same: bool, cont
             "expected one meaning per target name, got 'small' with two",
             id="one name for two targets",
         ),
+        pytest.param(
+            BINARY + b"tests: [{expect: {target: big}}]",
+            "$.tests[0]",
+            "expected either scores or a text",
+            id="empty test",
+        ),
+        pytest.param(
+            BINARY + b"tests: [{text: hello, expect: {}}]",
+            "$.tests[0].expect",
+            "expected a target, a rationale or a winner, got none",
+            id="test that expects nothing",
+        ),
         pytest.param(RULES.replace(b"[{label: math, min_conf: 0.5}]", b"[]"), "$.rules[0].when_any", "", id="no label"),
         pytest.param(
             RULES.replace(b"min_conf: 0.5}", b"min_conf: 1.4}"),
@@ -128,6 +141,24 @@ def test_a_wrong_policy_is_refused_with_its_path(content: bytes, path: str, reas
     assert refused.value.path.startswith(path)
     assert reason in refused.value.reason
     assert str(refused.value) == f"policy.yaml: {refused.value.path}: {refused.value.reason}"
+
+
+def test_a_published_revision_stays_what_it_is() -> None:
+    assert load_policy(CONFIGS / "semantic-router-binary.yaml").revision == "45ecd49dbd2d"
+
+
+@pytest.mark.parametrize("before", [pytest.param(BINARY, id="in a policy"), pytest.param(b"", id="by themselves")])
+def test_tests_of_a_policy_are_read_from_it_or_from_a_file_of_their_own(tmp_path: Path, before: bytes) -> None:
+    file = tmp_path / "cases.yaml"
+    file.write_bytes(before + b"tests: [{text: hello, expect: {target: small}}]")
+
+    cases = load_cases(file)
+
+    assert [(case.text, case.expect.target) for case in cases] == [("hello", "small")]
+
+
+def test_a_policy_without_tests_has_none() -> None:
+    assert load_cases(CONFIGS / "semantic-router.yaml") == []
 
 
 def test_a_missing_policy_is_refused_by_name(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a routing policy is once loaded: the guide's two forms as frozen values, and the checks on their meaning."""
 
+from collections.abc import Container
 from typing import Any
 
 import msgspec
@@ -68,22 +69,56 @@ def policy_targets(policy: Policy) -> dict[str, Target]:
     return {target.name: target for target in targets}
 
 
+def target_paths(policy: Policy) -> list[tuple[str, Target]]:
+    """Return every place in the policy that names a target, as a path, with the target."""
+    abstain = ("$.abstain_onprem_model", policy.abstain)
+    match policy:
+        case BinaryPolicy():
+            return [abstain, ("$.reasoning_model", policy.reasoning), ("$.general_model", policy.general)]
+        case RulesPolicy():
+            return [abstain, *((f"$.rules[{i}].route_onprem_model", r.target) for i, r in enumerate(policy.rules))]
+
+
 def policy_labels(policy: RulesPolicy) -> set[str]:
     return {label for _, label in _named_labels(policy)}
 
 
 def check_labels(policy: Policy, labels: list[str]) -> None:
     """Raise PolicyInvalid unless a classifier with `labels` can serve the policy."""
+    for error in label_errors(policy, labels):
+        raise error
+
+
+def label_errors(policy: Policy, labels: list[str]) -> list[PolicyInvalid]:
+    """Return what keeps a classifier with `labels` from serving the policy."""
     match policy:
         case BinaryPolicy():
-            if set(labels) != {REASONING, NON_REASONING}:
-                expected = f"expected a classifier with exactly the labels {NON_REASONING} and {REASONING}"
-                raise PolicyInvalid(policy.file, "$", f"{expected}, got {policy.classifier} with {sorted(labels)}")
+            if set(labels) == {REASONING, NON_REASONING}:
+                return []
+            expected = f"expected a classifier with exactly the labels {NON_REASONING} and {REASONING}"
+            return [PolicyInvalid(policy.file, "$", f"{expected}, got {policy.classifier} with {sorted(labels)}")]
         case RulesPolicy():
-            for path, label in _named_labels(policy):
-                if label not in labels:
-                    expected = f"expected a label of {policy.classifier} {sorted(labels)}"
-                    raise PolicyInvalid(policy.file, path, f"{expected}, got {label!r}")
+            expected = f"expected a label of {policy.classifier} {sorted(labels)}"
+            return [
+                PolicyInvalid(policy.file, path, f"{expected}, got {label!r}")
+                for path, label in _named_labels(policy)
+                if label not in labels
+            ]
+
+
+def check_served(policy: Policy, models: Container[str], upstreams_file: str) -> None:
+    """Raise PolicyInvalid unless every target's model is one of `models`, those that `upstreams_file` names."""
+    for error in target_errors(policy, models, upstreams_file):
+        raise error
+
+
+def target_errors(policy: Policy, models: Container[str], upstreams_file: str) -> list[PolicyInvalid]:
+    """Return which targets have no upstream."""
+    return [
+        PolicyInvalid(policy.file, path, f"expected a model named in {upstreams_file}, got {target.model!r}")
+        for path, target in target_paths(policy)
+        if target.model not in models
+    ]
 
 
 def policy_warnings(policy: Policy) -> list[str]:

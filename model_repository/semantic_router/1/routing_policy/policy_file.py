@@ -3,81 +3,53 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import yaml
 
 from .errors import PolicyInvalid
-from .policy import BinaryPolicy, Condition, Policy, Rule, RulesPolicy, Target
+from .policy import BinaryPolicy, Condition, Policy, Rule, RulesPolicy, Target, target_paths
+from .policy_forms import BinaryForm, CaseForm, CasesForm, RuleForm, RulesForm, TargetForm
 
-BINARY_CLASSIFIER = "reasoning_classifier"
-RULES_CLASSIFIER = "topic_classifier"
 ALIAS = "router"
-
-# Names travel in HTTP headers, so: visible ASCII, no space at either end (RFC 9110 §5.5).
-HeaderText = Annotated[str, msgspec.Meta(pattern="^[!-~]([ -~]*[!-~])?$", max_length=256)]
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Cutoff = Annotated[float, msgspec.Meta(gt=0, lt=1)]
-Weight = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
-Label = Annotated[str, msgspec.Meta(min_length=1)]
-
-
-class TargetForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    model: HeaderText
-    name: HeaderText | None = None
-    params: dict[str, Any] = {}
-
-
-class ConditionForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    label: Label
-    min_conf: Share
-
-
-class RuleForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    when_any: Annotated[list[ConditionForm], msgspec.Meta(min_length=1)]
-    route_onprem_model: HeaderText | TargetForm
-    rationale: HeaderText
-
-
-class BinaryForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    reasoning_model: HeaderText | TargetForm
-    general_model: HeaderText | TargetForm
-    abstain_onprem_model: HeaderText | TargetForm
-    threshold_min_conf: Share
-    reasoning_cutoff: Cutoff = 0.5
-    classifier: HeaderText = BINARY_CLASSIFIER
-
-
-class RulesForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    abstain_onprem_model: HeaderText | TargetForm
-    threshold_min_conf: Share
-    rules: Annotated[list[RuleForm], msgspec.Meta(min_length=1)]
-    weights: dict[Label, Weight] = {}
-    classifier: HeaderText = RULES_CLASSIFIER
 
 
 def load_policy(file: Path) -> Policy:
     """Read and check the policy in `file`; PolicyInvalid says what is wrong and where."""
+    return parse_policy(read_policy_file(file), str(file))
+
+
+def read_policy_file(file: Path) -> bytes:
+    """Return the file's content; PolicyInvalid where there is none to read."""
     try:
-        data = file.read_bytes()
+        return file.read_bytes()
     except OSError as exc:
         raise PolicyInvalid(str(file), "$", f"cannot be read: {exc.strerror or exc}") from exc
-    return parse_policy(data, str(file))
 
 
 def parse_policy(data: bytes, file: str) -> Policy:
     """Check a policy given as YAML bytes; `file` is only named in errors."""
-    document = _parse_yaml(data, file)
-    policy: Policy
-    if "rules" in document:
-        policy = _rules_policy(_convert(document, RulesForm, file), file)
-    elif "reasoning_model" in document:
-        policy = _binary_policy(_convert(document, BinaryForm, file), file)
-    else:
-        raise PolicyInvalid(file, "$", "expected `reasoning_model` (binary form) or `rules` (multi-class form)")
+    form = _parse_form(_parse_yaml(data, file), file)
+    policy = _binary_policy(form, file) if isinstance(form, BinaryForm) else _rules_policy(form, file)
     _check_targets(policy, file)
     return policy
+
+
+def load_cases(file: Path) -> list[CaseForm]:
+    """Return the `tests:` of a policy, or of a file that holds nothing else."""
+    document = _parse_yaml(read_policy_file(file), str(file))
+    if document.keys() == {"tests"}:
+        return _convert(document, CasesForm, str(file)).tests
+    return _parse_form(document, str(file)).tests
+
+
+def _parse_form(document: dict[str, Any], file: str) -> BinaryForm | RulesForm:
+    if "rules" in document:
+        return _convert(document, RulesForm, file)
+    if "reasoning_model" in document:
+        return _convert(document, BinaryForm, file)
+    raise PolicyInvalid(file, "$", "expected `reasoning_model` (binary form) or `rules` (multi-class form)")
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -105,7 +77,7 @@ def _parse_yaml(data: bytes, file: str) -> dict[str, Any]:
     return document
 
 
-Form = TypeVar("Form", BinaryForm, RulesForm)
+Form = TypeVar("Form", BinaryForm, RulesForm, CasesForm)
 
 
 def _convert(document: dict[str, Any], form: type[Form], file: str) -> Form:
@@ -173,24 +145,16 @@ def _target(form: str | TargetForm) -> Target:
 
 
 def _revision(form: BinaryForm | RulesForm) -> str:
-    """Hash the canonical form, defaults filled in: comments, key order and layout do not change a revision."""
-    return hashlib.sha256(msgspec.json.encode(form, order="deterministic")).hexdigest()[:12]
+    """Hash the canonical form, defaults filled in: comments, key order, layout and tests do not change a revision."""
+    meaning = msgspec.structs.replace(form, tests=msgspec.UNSET)  # an unset field is left out
+    return hashlib.sha256(msgspec.json.encode(meaning, order="deterministic")).hexdigest()[:12]
 
 
 def _check_targets(policy: Policy, file: str) -> None:
     """Refuse a name with two meanings, as decisions and metrics carry only names, and the alias as a target."""
     known: dict[str, Target] = {}
-    for path, target in _target_paths(policy):
+    for path, target in target_paths(policy):
         if ALIAS in (target.name, target.model):
             raise PolicyInvalid(file, path, f"expected a model, got {ALIAS!r}, the alias that asks for routing")
         if known.setdefault(target.name, target) != target:
             raise PolicyInvalid(file, path, f"expected one meaning per target name, got {target.name!r} with two")
-
-
-def _target_paths(policy: Policy) -> list[tuple[str, Target]]:
-    abstain = ("$.abstain_onprem_model", policy.abstain)
-    match policy:
-        case BinaryPolicy():
-            return [abstain, ("$.reasoning_model", policy.reasoning), ("$.general_model", policy.general)]
-        case RulesPolicy():
-            return [abstain, *((f"$.rules[{i}].route_onprem_model", r.target) for i, r in enumerate(policy.rules))]

@@ -1,0 +1,92 @@
+"""What a policy's YAML may say, field by field; the editors' JSON schema is made from these types too."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+BINARY_CLASSIFIER = "reasoning_classifier"
+RULES_CLASSIFIER = "topic_classifier"
+
+# Names travel in HTTP headers, so: visible ASCII, no space at either end (RFC 9110 §5.5).
+HeaderText = Annotated[str, msgspec.Meta(pattern="^[!-~]([ -~]*[!-~])?$", max_length=256)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Cutoff = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Weight = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Label = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class TargetForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A model under its own name, with parameters: `name` is reported, `model` forwarded, `params` merged in."""
+
+    model: HeaderText
+    name: HeaderText | None = None
+    params: dict[str, Any] = {}
+
+
+class ConditionForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Matches when the label's score is at least `min_conf`."""
+
+    label: Label
+    min_conf: Share
+
+
+class RuleForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Routes to its model when any condition matches and none of another rule weighs more."""
+
+    when_any: Annotated[list[ConditionForm], msgspec.Meta(min_length=1)]
+    route_onprem_model: HeaderText | TargetForm
+    rationale: HeaderText
+
+
+class ExpectationForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What must be decided; at least one of the three."""
+
+    target: HeaderText | None = None
+    rationale: HeaderText | None = None
+    winner: Label | None = None
+
+    def __post_init__(self) -> None:
+        if self.target is self.rationale is self.winner is None:
+            raise ValueError("expected a target, a rationale or a winner, got none")
+
+
+class CaseForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One test of the policy: scores, or a text for the live classifier to score, and what must be decided."""
+
+    expect: ExpectationForm
+    name: str | None = None
+    scores: Annotated[dict[Label, Share], msgspec.Meta(min_length=1)] | None = None
+    text: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.scores is None) == (self.text is None):
+            raise ValueError("expected either scores or a text")
+
+
+class BinaryForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Reasoning or general; the abstain model below `threshold_min_conf`."""
+
+    reasoning_model: HeaderText | TargetForm
+    general_model: HeaderText | TargetForm
+    abstain_onprem_model: HeaderText | TargetForm
+    threshold_min_conf: Share
+    reasoning_cutoff: Cutoff = 0.5
+    classifier: HeaderText = BINARY_CLASSIFIER
+    tests: list[CaseForm] = []
+
+
+class RulesForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Ordered rules over any labels; the abstain model below `threshold_min_conf` or when no rule matches."""
+
+    abstain_onprem_model: HeaderText | TargetForm
+    threshold_min_conf: Share
+    rules: Annotated[list[RuleForm], msgspec.Meta(min_length=1)]
+    weights: dict[Label, Weight] = {}
+    classifier: HeaderText = RULES_CLASSIFIER
+    tests: list[CaseForm] = []
+
+
+class CasesForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A file of tests by themselves."""
+
+    tests: list[CaseForm]
