@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from routing_policy.policy import Policy
 from routing_policy.policy_file import load_policy
 
-from . import catalogue, chat, health, passthrough, preview
+from . import catalogue, chat, passthrough, preview, probes
 from .breaker import Breaker
 from .errors import MethodUnknown, ProxyError, RouteUnknown, render_error
 from .gateway import GATEWAY, REQUEST_ID, Gateway, Routing, check_targets
@@ -22,6 +22,7 @@ from .router_client import RouterClient
 from .settings import Settings
 from .shadow import Shadow
 from .surfaces import SURFACES, error_format_of
+from .upstream_health import UpstreamHealth
 from .upstreams import Upstreams
 from .upstreams_file import load_upstreams
 
@@ -43,8 +44,8 @@ def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Applicatio
             web.get("/v1/models/{model:.+}", catalogue.show_model),
             web.post("/v1/route", preview.preview_route),
             *(web.post(path, passthrough.pass_on) for path in (*passthrough.PATHS, "/v1/{rest:.+}")),
-            web.get("/health/live", health.live),
-            web.get("/health/ready", health.ready),
+            web.get("/health/live", probes.live),
+            web.get("/health/ready", probes.ready),
             web.get("/metrics", show_metrics),
         ]
     )
@@ -66,10 +67,12 @@ async def open_gateway(
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
         routing = _open_routing(settings, policy, metrics) if policy else None
+        health = UpstreamHealth(session, lambda: upstreams, interval_seconds=settings.health_interval_seconds)
         app[GATEWAY] = Gateway(
-            settings=settings, upstreams=upstreams, session=session, metrics=metrics, routing=routing
+            settings=settings, upstreams=upstreams, session=session, metrics=metrics, routing=routing, health=health
         )
         yield
+        await health.close()
         if routing is not None:
             await routing.shadow.close()
             await routing.router.close()
@@ -87,7 +90,7 @@ def _open_routing(settings: Settings, policy: Policy, metrics: Metrics) -> Routi
     shadow = Shadow(
         router, metrics, queue_limit=settings.shadow_queue, budget_seconds=settings.routing_budget_ms / 1000
     )
-    return Routing(abstain=policy.abstain, router=router, shadow=shadow)
+    return Routing(policy=policy, router=router, shadow=shadow)
 
 
 @web.middleware

@@ -24,7 +24,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 async def decide(routing: Routing, upstreams: Upstreams, text: str | None, budget_seconds: float) -> Verdict:
     """Ask Triton about `text`; without an answer fall back to the abstain target, or refuse if so configured."""
     if text is None:
-        return Verdict(outcome=Outcome.NO_TEXT, target=routing.abstain)
+        return Verdict(outcome=Outcome.NO_TEXT, target=routing.policy.abstain)
     try:
         decision = await routing.router.ask(text, budget_seconds)
         return _verdict(decision, upstreams)
@@ -33,7 +33,7 @@ async def decide(routing: Routing, upstreams: Upstreams, text: str | None, budge
             raise ClassifierUnavailable(
                 "No routing decision could be taken. Try again, or name a model.", retry_after_seconds=1
             ) from failure
-        return Verdict(outcome=failure.outcome, target=routing.abstain)
+        return Verdict(outcome=failure.outcome, target=routing.policy.abstain)
 
 
 def _verdict(decision: DecisionDocument, upstreams: Upstreams) -> Verdict:

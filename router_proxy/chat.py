@@ -9,13 +9,14 @@ from routing_policy.policy import Target
 
 from .arrival import read_budget_seconds, read_bytes
 from .asking import decide
-from .body import JsonBody, read_body, with_model, with_params
+from .body import JsonBody, read_body
+from .delivery import deliver
 from .errors import ProxyError, RequestInvalid, RouteUnknown
 from .exchange import Exchange
 from .gateway import GATEWAY, REQUEST_ID, Gateway
 from .modes import ALIAS, MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
 from .outcomes import Outcome
-from .relay import outgoing_request, relay
+from .placement import Plan, as_asked, place
 from .shadow import ShadowAsk
 from .surfaces import Surface
 from .upstreams import Upstream
@@ -32,13 +33,6 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     budget_seconds: float
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a request goes, and the body it goes with."""
-
-    upstream: Upstream
-    body: bytes
-
-
 async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
     """Answer one request on `surface`; whatever happens, it is recorded exactly once."""
     gateway = request.app[GATEWAY]
@@ -46,8 +40,8 @@ async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
     try:
         incoming = await parse(request, gateway, exchange)
         target = await ask(gateway, surface, incoming, exchange)
-        choice = choose(gateway, surface, incoming, target)
-        return await forward(request, gateway, choice, exchange)
+        plan = choose(gateway, surface, incoming, target=target, exchange=exchange)
+        return await forward(request, gateway, plan, exchange)
     except ProxyError as error:
         exchange.refused(error)
         raise
@@ -77,7 +71,7 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
     text = surface.read_ask(incoming.body.raw, gateway.settings.injected_tags)
     if incoming.handling is Handling.SHADOW:
         exchange.outcome = Outcome.SHADOW
-        target = routing.abstain if asks_for_routing(incoming.body.model) else None
+        target = routing.policy.abstain if asks_for_routing(incoming.body.model) else None
         served_model = target.model if target else str(incoming.body.model)
         routing.shadow.submit(ShadowAsk(text=text, served_model=served_model))
         return target
@@ -88,18 +82,21 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
     return verdict.target
 
 
-def choose(gateway: Gateway, surface: Surface, incoming: Incoming, target: Target | None) -> Choice:
-    """Return the upstream that serves the target, or the model asked for, with the body to send there."""
-    raw = incoming.body.raw
-    if target is None:
-        return Choice(upstream=_upstream_asked_for(gateway, incoming.body.model), body=raw)
-    body = with_params(raw, target.params) if surface.merges_params else raw
-    return Choice(upstream=gateway.upstreams.serving(target.model), body=with_model(body, target.model))
+def choose(
+    gateway: Gateway, surface: Surface, incoming: Incoming, *, target: Target | None, exchange: Exchange
+) -> Plan:
+    """Return where the request may go, best first; only what the router placed may move from where it was sent."""
+    raw, upstreams, routing = incoming.body.raw, gateway.upstreams, gateway.routing
+    if target is None or routing is None:
+        return as_asked(raw, _upstream_asked_for(gateway, incoming.body.model))
+    plan = place(raw, target, policy=routing.policy, upstreams=upstreams, merges_params=surface.merges_params)
+    if plan.lacking is not None:
+        exchange.moved(plan.choices[0], plan.lacking)
+    return plan
 
 
-async def forward(request: web.Request, gateway: Gateway, choice: Choice, exchange: Exchange) -> web.StreamResponse:
-    outgoing = outgoing_request(request, choice.upstream, choice.body, exchange.request_id)
-    return await relay(request, gateway.session, choice.upstream, outgoing=outgoing, exchange=exchange)
+async def forward(request: web.Request, gateway: Gateway, plan: Plan, exchange: Exchange) -> web.StreamResponse:
+    return await deliver(request, gateway.session, plan, exchange)
 
 
 def record(gateway: Gateway, exchange: Exchange) -> None:

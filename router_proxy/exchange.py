@@ -10,6 +10,7 @@ from .errors import ClassifierUnavailable, Overloaded, ProxyError, UpstreamTimed
 from .headers import OWN_PREFIX, header_text
 from .modes import Mode
 from .outcomes import Outcome
+from .placement import Choice
 
 
 class Exchange(msgspec.Struct, kw_only=True):
@@ -24,12 +25,27 @@ class Exchange(msgspec.Struct, kw_only=True):
     decision: DecisionDocument | None = None
     target: str | None = None  # the target's name where one was decided on, else the model asked for
     status: int | None = None
+    served_by: str | None = None  # the upstream that answered
     upstream_result: str = "none"  # 2xx, 3xx, 4xx, 5xx, unreachable, timed_out, aborted
     route_seconds: float | None = None
     first_byte_seconds: float | None = None
 
     def elapsed_seconds(self) -> float:
         return time.perf_counter() - self.started
+
+    def answered(self, upstream: str, status: int) -> None:
+        self.served_by = upstream
+        self.status = status
+        self.upstream_result = f"{status // 100}xx"
+        self.first_byte_seconds = self.elapsed_seconds()
+
+    def moved(self, choice: Choice, lacking: str) -> None:
+        """Note that the decided target lacked something and `choice` took its place."""
+        self.target = choice.name
+        if self.decision is not None:
+            self.decision = msgspec.structs.replace(
+                self.decision, target=choice.name, model=choice.upstream.name, rationale=f"ineligible_{lacking}"
+            )
 
     def refused(self, error: ProxyError) -> None:
         """Note an answer of our own; only a refusal that is about the request or our limits is an outcome."""
@@ -56,6 +72,8 @@ class Exchange(msgspec.Struct, kw_only=True):
                 "policy": decision.policy,
                 "classifier": _classifier(decision.classifier),
             }
+        if self.served_by is not None:
+            values["upstream"] = self.served_by
         return {OWN_PREFIX + name: header_text(value) for name, value in values.items()}
 
     def log_record(self) -> dict[str, object]:
@@ -77,6 +95,7 @@ class Exchange(msgspec.Struct, kw_only=True):
             "classifier": decision and decision.classifier,
             "truncated": decision and decision.truncated,
             "tokens_seen": decision and decision.tokens_seen,
+            "served_by": self.served_by,
             "status": self.status,
             "upstream": self.upstream_result,
             "ms": {

@@ -7,20 +7,21 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from routing_policy.policy import Policy, Target, policy_targets
+from routing_policy.policy import Policy, policy_targets
 
 from .errors import ConfigurationInvalid
 from .metrics import Metrics
 from .router_client import RouterClient
 from .settings import Settings
 from .shadow import Shadow
+from .upstream_health import UpstreamHealth
 from .upstreams import Upstreams
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):
     """What exists only while routing is enabled."""
 
-    abstain: Target
+    policy: Policy
     router: RouterClient
     shadow: Shadow
 
@@ -33,6 +34,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     session: aiohttp.ClientSession
     metrics: Metrics
     routing: Routing | None
+    health: UpstreamHealth
     started_at: int = msgspec.field(default_factory=lambda: int(time.time()))
 
 

@@ -4,11 +4,12 @@ from aiohttp import web
 
 from .arrival import read_bytes
 from .body import read_body
+from .delivery import deliver
 from .errors import RequestInvalid
 from .exchange import Exchange
 from .gateway import GATEWAY, REQUEST_ID
 from .multipart import multipart_model
-from .relay import outgoing_request, relay
+from .placement import as_asked
 
 # What vLLM serves outside /v1.
 PATHS = ("/tokenize", "/detokenize", "/pooling", "/classify", "/score", "/rerank", "/v2/rerank")
@@ -21,9 +22,8 @@ async def pass_on(request: web.Request) -> web.StreamResponse:
     if model is None:
         raise RequestInvalid("model: expected the name of a model, got none", code="missing_model", param="model")
     upstream = gateway.upstreams.serving(model)
-    outgoing = outgoing_request(request, upstream, raw, request[REQUEST_ID])
     exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
-    return await relay(request, gateway.session, upstream, outgoing=outgoing, exchange=exchange)
+    return await deliver(request, gateway.session, as_asked(raw, upstream), exchange)
 
 
 def _requested_model(request: web.Request, raw: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""Sending a request on and streaming its answer back: retried before the first byte, never after."""
+"""One request to one endpoint, and its answer streamed back as it arrives."""
 
 import asyncio
 import io
@@ -40,40 +40,14 @@ def outgoing_request(request: web.Request, upstream: Upstream, body: bytes, requ
     return Outgoing(method=request.method, path_and_query=request.raw_path, headers=headers, body=body)
 
 
-async def relay(
-    request: web.Request, session: aiohttp.ClientSession, upstream: Upstream, *, outgoing: Outgoing, exchange: Exchange
-) -> web.StreamResponse:
-    """Send `outgoing` to the first endpoint of `upstream` that answers and stream the answer back."""
-    failure = UpstreamUnreachable(f"{upstream.name}: left alone for a moment after failures in a row")
-    for endpoint in upstream.candidates():
-        with endpoint.working():
-            try:
-                answer = await _send(session, upstream, endpoint, outgoing)
-            except UpstreamUnreachable as exc:
-                failure = exc
-                continue
-            async with answer:
-                exchange.upstream_result = f"{answer.status // 100}xx"
-                exchange.first_byte_seconds = exchange.elapsed_seconds()
-                return await _stream_back(request, answer, upstream, exchange)
-    raise failure
-
-
-async def _send(
+async def send(
     session: aiohttp.ClientSession, upstream: Upstream, endpoint: Endpoint, outgoing: Outgoing
 ) -> aiohttp.ClientResponse:
-    """Return the upstream's answer as soon as its headers are here; the one seam where aiohttp's errors become ours."""
+    """Return the answer as soon as its headers are here; the one seam where aiohttp's errors become ours."""
     timeouts = upstream.timeouts
     try:
         async with asyncio.timeout(timeouts.first_byte):
-            answer = await session.request(
-                outgoing.method,
-                endpoint.url_for(outgoing.path_and_query),
-                data=_payload(outgoing.body),
-                headers=outgoing.headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeouts.total, sock_connect=timeouts.connect),
-            )
+            answer = await _request(session, upstream, endpoint, outgoing)
     except aiohttp.ConnectionTimeoutError as exc:
         endpoint.breaker.failed()
         raise UpstreamUnreachable(f"{upstream.name}: no connection within {timeouts.connect:g} s") from exc
@@ -90,10 +64,10 @@ async def _send(
     return answer
 
 
-async def _stream_back(
+async def stream_back(
     request: web.Request, answer: aiohttp.ClientResponse, upstream: Upstream, exchange: Exchange
 ) -> web.StreamResponse:
-    exchange.status = answer.status
+    """Answer `request` with what the upstream sends, chunk by chunk, no faster than the client reads."""
     response = web.StreamResponse(
         status=answer.status, reason=answer.reason, headers=forwarded_response_headers(answer.headers)
     )
@@ -107,6 +81,27 @@ async def _stream_back(
         if request.transport is not None:
             request.transport.abort()
     return response
+
+
+async def _request(
+    session: aiohttp.ClientSession, upstream: Upstream, endpoint: Endpoint, outgoing: Outgoing
+) -> aiohttp.ClientResponse:
+    async def attempt() -> aiohttp.ClientResponse:
+        return await session.request(
+            outgoing.method,
+            endpoint.url_for(outgoing.path_and_query),
+            data=_payload(outgoing.body),
+            headers=outgoing.headers,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=upstream.timeouts.total, sock_connect=upstream.timeouts.connect),
+        )
+
+    try:
+        return await attempt()
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+        return await attempt()  # a connection kept open had gone stale
 
 
 async def _chunks(answer: aiohttp.ClientResponse, between_seconds: float) -> AsyncIterator[bytes]:

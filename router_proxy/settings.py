@@ -61,6 +61,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
         tuple[str, ...],
         msgspec.Meta(description="Blocks in these tags, put into user turns by agents, are not part of the ask."),
     ] = INJECTED_TAGS
+    health_interval_seconds: Annotated[
+        float, msgspec.Meta(description="The pause between two checks of all upstream endpoints.", gt=0)
+    ] = 5.0
     shadow_queue: Annotated[
         int, msgspec.Meta(description="Shadow decisions that may wait; beyond that they are dropped and counted.", ge=1)
     ] = 1000

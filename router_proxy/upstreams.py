@@ -7,7 +7,8 @@ from pathlib import Path
 from yarl import URL
 
 from .breaker import Breaker
-from .errors import RouteUnknown, UpstreamUnreachable
+from .eligibility import Abilities
+from .errors import RouteUnknown
 from .settings import read_secret
 from .upstreams_file import Timeouts, UpstreamForm, UpstreamsForm
 
@@ -16,12 +17,14 @@ _PAUSE_SECONDS = 2.0
 
 
 class Endpoint:
-    """One URL of an upstream, with the requests it is working on."""
+    """One URL of an upstream, with the requests it is working on. `is_down` and `max_model_len` come from checks."""
 
     def __init__(self, url: str) -> None:
         self.base = url.rstrip("/")
         self.outstanding = 0
         self.breaker = Breaker(failures=_FAILURES_IN_A_ROW, pause_seconds=_PAUSE_SECONDS)
+        self.is_down = False
+        self.max_model_len: int | None = None
 
     def url_for(self, path_and_query: str) -> URL:
         """Return where `path_and_query`, exactly as the client sent it, lies on this endpoint."""
@@ -43,21 +46,28 @@ class Upstream:
         self.name = name
         self.endpoints = [Endpoint(url) for url in form.endpoints]
         self.timeouts: Timeouts = form.timeouts
+        self.fallbacks = tuple(form.fallbacks)
         self.keeps_credentials = form.auth == "passthrough"
         self.own_headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._form = form
 
     @property
     def is_known_dead(self) -> bool:
-        return all(endpoint.breaker.is_open for endpoint in self.endpoints)
+        return all(endpoint.is_down or endpoint.breaker.is_open for endpoint in self.endpoints)
 
-    def candidates(self) -> Iterator[Endpoint]:
-        """Yield the endpoints to try, least outstanding requests first; a lone one twice, as its idle connection may
-        have gone stale.
-        """
-        ranked = sorted(self.endpoints, key=lambda endpoint: endpoint.outstanding)
-        for endpoint in ranked if len(ranked) > 1 else ranked * 2:
-            if endpoint.breaker.admits():
-                yield endpoint
+    @property
+    def abilities(self) -> Abilities:
+        """What this upstream can take, its context length as configured or else as its endpoints say."""
+        reported = [each.max_model_len for each in self.endpoints if each.max_model_len is not None]
+        return Abilities(
+            modalities=frozenset(self._form.modalities),
+            tools=self._form.tools,
+            max_tokens=self._form.max_model_len or min(reported, default=None),
+        )
+
+    def ranked_endpoints(self) -> list[Endpoint]:
+        """Return the endpoints in the order to try them: those that are up, least outstanding requests first."""
+        return sorted(self.endpoints, key=lambda endpoint: (endpoint.is_down, endpoint.outstanding))
 
 
 class Upstreams:
@@ -81,10 +91,6 @@ class Upstreams:
         if upstream := self._by_name.get(model):
             return upstream
         raise RouteUnknown(f"The model {model!r} does not exist.", code="model_not_found", param="model")
-
-
-def unreachable(upstream: Upstream, reason: str) -> UpstreamUnreachable:
-    return UpstreamUnreachable(f"{upstream.name}: {reason}")
 
 
 def _api_key(name: str, form: UpstreamForm, environ: Mapping[str, str], file: Path) -> str | None:

@@ -28,11 +28,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One LLM server. `auth: passthrough` forwards the client's credentials; else only our own key is sent."""
+    """One LLM server. `auth: passthrough` forwards the client's credentials; else only our own key is sent.
+
+    `fallbacks` are other upstreams to try before the first byte. Without `max_model_len` the server is asked.
+    """
 
     endpoints: Annotated[list[EndpointUrl], msgspec.Meta(min_length=1)]
     api_key_env: VariableName | None = None
     auth: Literal["own", "passthrough"] = "own"
+    fallbacks: tuple[str, ...] = ()
+    max_model_len: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    modalities: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
+    tools: bool = True
     timeouts: Timeouts = Timeouts()
 
 
@@ -65,6 +72,11 @@ def _check_meaning(form: UpstreamsForm, file: str) -> None:
         place = f"$.upstreams.{name}"
         if upstream.api_key_env and upstream.auth == "passthrough":
             raise ConfigurationInvalid(file, f"{place}: expected either api_key_env or auth: passthrough, got both")
+        for index, fallback in enumerate(upstream.fallbacks):
+            if fallback == name or fallback not in form.upstreams:
+                raise ConfigurationInvalid(
+                    file, f"{place}.fallbacks[{index}]: expected the name of another upstream, got {fallback!r}"
+                )
         for index, url in enumerate(upstream.endpoints):
             if url.rstrip("/").endswith("/v1"):
                 raise ConfigurationInvalid(file, f"{place}.endpoints[{index}]: expected the URL without /v1, got {url}")

@@ -11,7 +11,7 @@ import yaml
 from aiohttp.test_utils import TestClient, TestServer
 
 from router_proxy.app import create_app
-from router_proxy.gateway import GATEWAY
+from router_proxy.gateway import GATEWAY, Gateway
 from router_proxy.settings import read_settings
 from routing_policy.policy_file import load_policy
 from tests.conftest import free_ports
@@ -53,9 +53,14 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
                 body=await response.json(),
             )
 
+    @property
+    def gateway(self) -> Gateway:
+        gateway: Gateway = self.client.app[GATEWAY]
+        return gateway
+
     async def shadow_drained(self) -> None:
         """Return once every shadow decision submitted so far is taken."""
-        routing = self.client.app[GATEWAY].routing
+        routing = self.gateway.routing
         assert routing is not None
         await routing.shadow.drained()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -25,8 +26,11 @@ async def start_raw() -> AsyncIterator[StartRaw]:
     async def start(serve: Serve) -> str:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
-                while await _read_request(reader):
-                    await serve(reader, writer)
+                while head := await _read_request(reader):
+                    if head.startswith(b"GET /v1/models "):
+                        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                    else:
+                        await serve(reader, writer)
                     await writer.drain()
             except (ConnectionError, asyncio.IncompleteReadError):
                 pass
@@ -248,5 +252,5 @@ async def _status(proxy: Proxy) -> int:
 
 async def _read_request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
-    length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length:"))
-    return head + await reader.readexactly(int(length.split(b":")[1]))
+    length = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
+    return head + await reader.readexactly(int(length[1]) if length else 0)

@@ -14,15 +14,27 @@ class EchoUpstream:
     def __init__(self, name: str) -> None:
         self.name = name
         self.requests_begun = 0
+        self.listed: asyncio.Queue[None] = asyncio.Queue()  # one item per GET /v1/models
+        self.max_model_len: int | None = None
+        self.refusal: tuple[int, str] | None = None  # status and message of an error to answer with
         self.cancelled = asyncio.Event()
         self.held = asyncio.Event()  # cleared, a stream stops after its first chunk
         self.held.set()
         self.app = web.Application(client_max_size=64 * 1024 * 1024)
+        self.app.router.add_get("/v1/models", self._list)
         self.app.router.add_route("*", "/{path:.+}", self._answer)
+
+    async def _list(self, _: web.Request) -> web.Response:
+        self.listed.put_nowait(None)
+        model = {"id": self.name, "object": "model", "max_model_len": self.max_model_len}
+        return web.json_response({"object": "list", "data": [model]})
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests_begun += 1
         raw = await request.read()
+        if self.refusal:
+            status, message = self.refusal
+            return web.json_response({"object": "error", "message": message, "code": status}, status=status)
         received = {
             "path": request.raw_path,
             "headers": {name.lower(): value for name, value in request.headers.items()},

@@ -20,4 +20,4 @@ async def ready(request: web.Request) -> web.Response:
 
 
 def _abstain_target_is_dead(gateway: Gateway) -> bool:
-    return gateway.routing is not None and gateway.upstreams.serving(gateway.routing.abstain.model).is_known_dead
+    return gateway.routing is not None and gateway.upstreams.serving(gateway.routing.policy.abstain.model).is_known_dead

@@ -1,0 +1,70 @@
+"""Trying the choices in order until one answers. Only before the first byte: after it, an answer is the answer."""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import aiohttp
+from aiohttp import web
+
+from .errors import ProxyError, UpstreamTimedOut, UpstreamUnreachable
+from .exchange import Exchange
+from .headers import forwarded_response_headers
+from .placement import Choice, Plan
+from .relay import outgoing_request, send, stream_back
+from .upstreams import Endpoint
+
+# An upstream, or what stands before it, says so when it cannot answer anybody; a 500 may be about this request alone.
+_ANOTHER_MAY_ANSWER = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+_TOO_LONG = re.compile(rb"maximum (?:context|model) length|context_length_exceeded")
+
+
+async def deliver(
+    request: web.Request, session: aiohttp.ClientSession, plan: Plan, exchange: Exchange
+) -> web.StreamResponse:
+    """Stream back the first answer; one that refuses the request as too long is tried once where there is more room."""
+    async with _first_answer(request, session, plan, exchange) as (choice, answer):
+        roomier = plan.roomier(choice) if answer.status == HTTPStatus.BAD_REQUEST else None
+        if roomier is None:
+            return await stream_back(request, answer, choice.upstream, exchange)
+        refusal = await answer.read()
+        if not _TOO_LONG.search(refusal):
+            headers = forwarded_response_headers(answer.headers)
+            return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=refusal)
+    exchange.moved(roomier, "context")
+    return await deliver(request, session, plan.only(roomier), exchange)
+
+
+@asynccontextmanager
+async def _first_answer(
+    request: web.Request, session: aiohttp.ClientSession, plan: Plan, exchange: Exchange
+) -> AsyncIterator[tuple[Choice, aiohttp.ClientResponse]]:
+    """Yield the first answer that is no sign of an upstream in trouble, or the last one there is."""
+    failure: ProxyError = UpstreamUnreachable(
+        f"{plan.choices[0].upstream.name}: left alone for a moment after failures"
+    )
+    for choice, endpoint, is_last in _attempts(plan.choices):
+        outgoing = outgoing_request(request, choice.upstream, plan.body_for(choice), exchange.request_id)
+        with endpoint.working():
+            try:
+                answer = await send(session, choice.upstream, endpoint, outgoing)
+            except (UpstreamUnreachable, UpstreamTimedOut) as exc:
+                failure = exc
+                continue
+            async with answer:
+                if answer.status in _ANOTHER_MAY_ANSWER and not is_last:
+                    failure = UpstreamUnreachable(f"{choice.upstream.name}: answered {answer.status}")
+                    continue
+                exchange.answered(choice.upstream.name, answer.status)
+                yield choice, answer
+                return
+    raise failure
+
+
+def _attempts(choices: Sequence[Choice]) -> Iterator[tuple[Choice, Endpoint, bool]]:
+    """Yield each endpoint of each choice that its breaker admits, and whether it is the last there is."""
+    attempts = [(choice, endpoint) for choice in choices for endpoint in choice.upstream.ranked_endpoints()]
+    for position, (choice, endpoint) in enumerate(attempts, start=1):
+        if endpoint.breaker.admits():
+            yield choice, endpoint, position == len(attempts)

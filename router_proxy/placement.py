@@ -1,0 +1,99 @@
+"""Where a request may go, in order: the target decided on, its fallbacks, and others when the target cannot take it."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+
+from routing_policy.policy import Policy, Target, policy_targets
+
+from .body import with_model, with_params
+from .eligibility import Needs, read_needs, shortfall
+from .upstreams import Upstream, Upstreams
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream that may answer; without a target the request goes there as its caller wrote it."""
+
+    upstream: Upstream
+    target: Target | None = None
+
+    @property
+    def name(self) -> str:
+        return self.target.name if self.target else self.upstream.name
+
+
+def _nowhere(_: Choice) -> Choice | None:
+    return None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The choices in the order to try them. `lacking` says what kept the decided target from being the first.
+
+    `roomier` gives another choice when one finds the request too long.
+    """
+
+    raw: bytes
+    choices: Sequence[Choice]
+    merges_params: bool = False
+    lacking: str | None = None
+    roomier: Callable[[Choice], Choice | None] = _nowhere
+
+    def body_for(self, choice: Choice) -> bytes:
+        if choice.target is None:
+            return self.raw
+        merged = with_params(self.raw, choice.target.params) if self.merges_params else self.raw
+        return with_model(merged, choice.target.model)
+
+    def only(self, choice: Choice) -> "Plan":
+        return msgspec.structs.replace(self, choices=[choice], roomier=_nowhere)
+
+
+def as_asked(raw: bytes, upstream: Upstream) -> Plan:
+    """Return the plan of a request that its caller placed: there, or nowhere."""
+    return Plan(raw=raw, choices=[Choice(upstream=upstream)])
+
+
+def place(raw: bytes, target: Target, *, policy: Policy, upstreams: Upstreams, merges_params: bool) -> Plan:
+    """Return the plan of a request that the router placed; where nobody can take it, the target says so itself."""
+    needs = read_needs(raw)
+    lacking = _lacking(needs, upstreams, target)
+    backups = [_plain(name) for name in upstreams.serving(target.model).fallbacks]
+    targets = [target, *_able(needs, upstreams, backups)]
+    if lacking is not None:
+        targets = _able(needs, upstreams, [*backups, *policy_targets(policy).values()])
+    return Plan(
+        raw=raw,
+        choices=[_choice(upstreams, each) for each in targets or [target]],
+        merges_params=merges_params,
+        lacking=lacking if targets else None,
+        roomier=partial(_roomier, needs, upstreams, list(policy_targets(policy).values())),
+    )
+
+
+def _roomier(needs: Needs, upstreams: Upstreams, targets: Sequence[Target], refused: Choice) -> Choice | None:
+    """Return the choice with the most context among those with more than `refused` and all else that is needed."""
+    whatever_length = msgspec.structs.replace(needs, tokens=0)
+    able = [_choice(upstreams, target) for target in _able(whatever_length, upstreams, targets)]
+    roomier = [choice for choice in able if _room(choice) > _room(refused)]
+    return max(roomier, key=_room, default=None)
+
+
+def _able(needs: Needs, upstreams: Upstreams, targets: Sequence[Target]) -> list[Target]:
+    return [target for target in targets if _lacking(needs, upstreams, target) is None]
+
+
+def _lacking(needs: Needs, upstreams: Upstreams, target: Target) -> str | None:
+    return shortfall(needs, upstreams.serving(target.model).abilities)
+
+
+def _room(choice: Choice) -> int:
+    return choice.upstream.abilities.max_tokens or 0
+
+
+def _choice(upstreams: Upstreams, target: Target) -> Choice:
+    return Choice(upstream=upstreams.serving(target.model), target=target)
+
+
+def _plain(model: str) -> Target:
+    return Target(name=model, model=model, params={})

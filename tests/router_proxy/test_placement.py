@@ -1,0 +1,209 @@
+"""Which upstream answers: endpoints, fallbacks, eligibility, and what health checks know."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from tests.stand_ins.upstream import EchoUpstream
+
+from .conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy
+
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+TOO_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."
+StartUpstream = Callable[[str], Awaitable[tuple[EchoUpstream, str]]]
+
+
+@pytest.fixture
+async def start_upstream() -> AsyncIterator[StartUpstream]:
+    servers: list[TestServer] = []
+
+    async def start(name: str) -> tuple[EchoUpstream, str]:
+        upstream = EchoUpstream(name)
+        servers.append(TestServer(upstream.app))
+        await servers[-1].start_server()
+        return upstream, str(servers[-1].make_url(""))
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+async def test_requests_go_to_the_endpoint_with_the_fewest_outstanding(
+    start_proxy: StartProxy, start_upstream: StartUpstream, stand_in_url: str
+) -> None:
+    (busy, busy_url), (idle, idle_url) = await start_upstream("busy"), await start_upstream("idle")
+    proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"endpoints": [busy_url, idle_url]}}})
+    busy.held.clear()
+    stream = {"model": GENERAL, "stream": True}
+
+    async with proxy.client.post("/v1/chat/completions", json=stream):
+        answers = [await proxy.chat(EASY, model=GENERAL) for _ in range(3)]
+        busy.held.set()
+
+    assert [answer.body["model"] for answer in answers] == ["idle"] * 3
+    assert (busy.requests_begun, idle.requests_begun) == (1, 3)
+
+
+async def test_an_endpoint_found_down_is_tried_last(
+    start_proxy: StartProxy, start_upstream: StartUpstream, stand_in_url: str, gone_url: str
+) -> None:
+    _, alive_url = await start_upstream("alive")
+    proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"endpoints": [gone_url, alive_url]}}})
+    await proxy.gateway.health.check_all()
+
+    down, up = proxy.gateway.upstreams.serving(GENERAL).endpoints
+
+    assert (down.is_down, up.is_down) == (True, False)
+    assert proxy.gateway.upstreams.serving(GENERAL).ranked_endpoints() == [up, down]
+
+
+async def test_an_endpoint_that_is_back_is_used_again(proxy: Proxy) -> None:
+    (endpoint,) = proxy.gateway.upstreams.serving(GENERAL).endpoints
+    endpoint.is_down = True
+
+    await proxy.gateway.health.check_all()
+
+    assert not endpoint.is_down
+
+
+async def test_checks_repeat_by_themselves(start_proxy: StartProxy, stand_in_url: str) -> None:
+    proxy = await start_proxy(stand_in_url, SEMROUTER_HEALTH_INTERVAL_SECONDS="0.01")
+
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            await proxy.general.listed.get()
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_fallback_answers_for_an_upstream_in_trouble(
+    start_proxy: StartProxy, stand_in_url: str, status: int
+) -> None:
+    proxy = await start_proxy(stand_in_url, {"upstreams": {REASONING: {"fallbacks": [GENERAL]}}})
+    proxy.reasoning.refusal = (status, "no")
+
+    answer = await proxy.chat(HARD)
+
+    assert (answer.status, answer.body["model"], answer.outcome) == (200, GENERAL, "routed")
+    assert answer.headers["x-semrouter-target"] == REASONING
+    assert answer.headers["x-semrouter-upstream"] == GENERAL
+
+
+async def test_a_fallback_answers_for_an_upstream_that_is_gone(
+    start_proxy: StartProxy, stand_in_url: str, gone_url: str
+) -> None:
+    wrong = {REASONING: {"endpoints": [gone_url], "fallbacks": [GENERAL]}}
+    proxy = await start_proxy(stand_in_url, {"upstreams": wrong})
+
+    answer = await proxy.chat(HARD)
+
+    assert (answer.status, answer.body["model"]) == (200, GENERAL)
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500])
+async def test_an_error_about_the_request_is_passed_on(start_proxy: StartProxy, stand_in_url: str, status: int) -> None:
+    proxy = await start_proxy(stand_in_url, {"upstreams": {REASONING: {"fallbacks": [GENERAL]}}})
+    proxy.reasoning.refusal = (status, "no")
+
+    answer = await proxy.chat(HARD)
+
+    assert (answer.status, answer.body["message"], proxy.general.requests_begun) == (status, "no", 0)
+
+
+async def test_the_last_upstream_in_trouble_answers_itself(start_proxy: StartProxy, stand_in_url: str) -> None:
+    proxy = await start_proxy(stand_in_url, {"upstreams": {REASONING: {"fallbacks": [GENERAL]}}})
+    proxy.reasoning.refusal, proxy.general.refusal = (503, "first"), (503, "second")
+
+    answer = await proxy.chat(HARD)
+
+    assert (answer.status, answer.body["message"]) == (503, "second")
+
+
+async def test_what_the_caller_placed_never_falls_back(
+    start_proxy: StartProxy, stand_in_url: str, gone_url: str
+) -> None:
+    wrong = {REASONING: {"endpoints": [gone_url], "fallbacks": [GENERAL]}}
+    proxy = await start_proxy(stand_in_url, {"upstreams": wrong})
+
+    answer = await proxy.chat(HARD, model=REASONING)
+
+    assert (answer.status, answer.outcome, proxy.general.requests_begun) == (502, "explicit", 0)
+
+
+def image_request(text: str) -> dict[str, Any]:
+    return {"model": "router", "messages": [{"role": "user", "content": [{"type": "text", "text": text}, IMAGE]}]}
+
+
+@pytest.mark.parametrize(
+    ("general", "body", "rationale"),
+    [
+        pytest.param({"modalities": ["text", "image"]}, image_request(HARD), "ineligible_image", id="an image"),
+        pytest.param({}, {"model": "router", "prompt": HARD, "tools": [{}]}, "ineligible_tools", id="tools"),
+        pytest.param({}, {"model": "router", "prompt": HARD, "max_tokens": 5000}, "ineligible_context", id="length"),
+    ],
+)
+async def test_a_target_that_cannot_take_the_request_is_replaced(
+    start_proxy: StartProxy, stand_in_url: str, general: dict[str, Any], body: dict[str, Any], rationale: str
+) -> None:
+    limited = {"max_model_len": 4096, "tools": False}
+    proxy = await start_proxy(stand_in_url, {"upstreams": {REASONING: limited, GENERAL: general}})
+    path = "/v1/completions" if "prompt" in body else "/v1/chat/completions"
+
+    answer = await proxy.post(path, body, mode="auto")
+
+    assert (answer.body["model"], answer.outcome) == (GENERAL, "routed")
+    assert answer.headers["x-semrouter-rationale"] == rationale
+    assert answer.headers["x-semrouter-target"] == GENERAL
+    assert await proxy.metric("semantic_route_decisions_total", rationale=rationale, target=GENERAL) == 1
+
+
+async def test_a_request_nobody_can_take_goes_to_its_target(proxy: Proxy) -> None:
+    answer = await proxy.post("/v1/chat/completions", image_request(HARD), mode="auto")
+
+    assert (answer.body["model"], answer.headers["x-semrouter-rationale"]) == (REASONING, "reasoning")
+
+
+async def test_what_the_caller_placed_is_not_replaced(start_proxy: StartProxy, stand_in_url: str) -> None:
+    proxy = await start_proxy(stand_in_url, {"upstreams": {REASONING: {"max_model_len": 1}}})
+
+    assert (await proxy.chat(HARD, model=REASONING)).body["model"] == REASONING
+
+
+async def test_the_context_length_is_asked_of_the_upstream(proxy: Proxy) -> None:
+    proxy.reasoning.max_model_len = 4096
+    await proxy.gateway.health.check_all()
+
+    answer = await proxy.chat(HARD, max_tokens=5000)
+
+    assert (answer.body["model"], answer.headers["x-semrouter-rationale"]) == (GENERAL, "ineligible_context")
+
+
+async def test_a_request_refused_as_too_long_is_tried_where_there_is_more_room(proxy: Proxy) -> None:
+    proxy.reasoning.max_model_len, proxy.general.max_model_len = 4096, 32_768
+    await proxy.gateway.health.check_all()
+    proxy.reasoning.refusal = (400, TOO_LONG)
+
+    answer = await proxy.chat(HARD)
+
+    assert (answer.status, answer.body["model"]) == (200, GENERAL)
+    assert answer.headers["x-semrouter-rationale"] == "ineligible_context"
+
+
+@pytest.mark.parametrize(
+    ("message", "general_length"),
+    [
+        pytest.param("temperature must be positive", 32_768, id="another refusal"),
+        pytest.param(TOO_LONG, 4096, id="no more room anywhere"),
+    ],
+)
+async def test_any_other_refusal_is_passed_on(proxy: Proxy, message: str, general_length: int) -> None:
+    proxy.reasoning.max_model_len, proxy.general.max_model_len = 4096, general_length
+    await proxy.gateway.health.check_all()
+    proxy.reasoning.refusal = (400, message)
+
+    answer = await proxy.chat(HARD)
+
+    assert (answer.status, answer.body["message"], proxy.general.requests_begun) == (400, message, 0)
+    assert answer.headers["content-type"].startswith("application/json")
