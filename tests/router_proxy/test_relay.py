@@ -28,9 +28,9 @@ async def start_raw() -> AsyncIterator[StartRaw]:
             try:
                 while head := await _read_request(reader):
                     if head.startswith(b"GET /v1/models "):
-                        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-                    else:
-                        await serve(reader, writer)
+                        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                        break
+                    await serve(reader, writer)
                     await writer.drain()
             except (ConnectionError, asyncio.IncompleteReadError):
                 pass
