@@ -30,11 +30,22 @@ def check_parity(checkpoint: Path, graph: Path, prompts: TokenizedPrompts) -> Pa
         np.concatenate([run_logits(session, [row], len(row)) for row in ids]),
         logits_in_buckets(session, ids, buckets, batch_size=1),
         logits_in_buckets(session, ids, buckets, batch_size=8),
-        logits_in_buckets(session, ids, buckets[-1:], batch_size=8),
     ]
-    worst = largest_difference(reference, layouts, prompts.texts)
+    ends = shortest_and_longest(ids)
+    mixed = run_logits(session, [ids[index] for index in ends], buckets[-1])
+    worst = max(
+        largest_difference(reference, layouts, prompts.texts),
+        largest_difference(reference[ends], [mixed], [prompts.texts[index] for index in ends]),
+        key=lambda parity: parity.difference,
+    )
     require_parity(worst, TOLERANCE)
     return worst
+
+
+def shortest_and_longest(ids: list[list[int]], each: int = 4) -> list[int]:
+    """Return the positions of the shortest and the longest rows: the batch in which padding differs most."""
+    order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
+    return [*order[:each], *order[each:][-each:]]
 
 
 def largest_difference(reference: Logits, layouts: list[Logits], texts: list[str]) -> Parity:

@@ -6,7 +6,7 @@ from tokenizers import Tokenizer
 
 from export.errors import ParityFailed
 from export.onnx_export import export_graph
-from export.parity import Parity, check_parity, largest_difference, require_parity
+from export.parity import Parity, check_parity, largest_difference, require_parity, shortest_and_longest
 from export.prompts import TokenizedPrompts, check_prompts, tokenize_prompts
 from export.tokenizer import load_tokenizer
 from tests.stand_ins.checkpoints import LABELS, make_modernbert, save_checkpoint
@@ -57,6 +57,13 @@ def test_the_largest_difference_is_taken_over_every_layout_and_label() -> None:
     far = np.array([[0.0, 1.0], [2.0, 3.5]], dtype=np.float32)
 
     assert largest_difference(reference, [near, far], ["a", "b"]) == Parity(difference=0.5, text="b")
+
+
+def test_the_most_uneven_batch_holds_both_ends() -> None:
+    ids = [[0] * length for length in (5, 1, 9, 2, 7)]
+
+    assert shortest_and_longest(ids, each=2) == [1, 3, 4, 2]
+    assert shortest_and_longest(ids[:1], each=2) == [0]
 
 
 def test_not_a_number_is_never_within_tolerance() -> None:
