@@ -24,6 +24,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     process: ManagedProcess
     url: str
     triton_http_port: int
+    triton_grpc_port: int
 
     def output(self) -> str:
         return self.process.read_log()
@@ -58,7 +59,7 @@ def run_stack(directory: Path, *arguments: str) -> Iterator[Stack]:
     environment["PYTHONUNBUFFERED"] = "1"
     with ManagedProcess("stack", command, environment, directory / "stack.log") as process:
         process.wait_until(lambda: "The semantic router is ready" in process.read_log(), timeout_seconds=90)
-        yield Stack(process=process, url=f"http://127.0.0.1:{proxy}", triton_http_port=http)
+        yield Stack(process=process, url=f"http://127.0.0.1:{proxy}", triton_http_port=http, triton_grpc_port=grpc)
 
 
 @pytest.fixture(scope="session")

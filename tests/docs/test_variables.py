@@ -1,0 +1,47 @@
+"""The environment variables of the documents are those of the code."""
+
+import re
+from collections.abc import Iterator
+
+import click
+import msgspec
+
+from local.cli import main
+from router_proxy.settings import Settings
+from tests.conftest import CHECKOUT
+
+from .documents import GUIDE, README, documents
+
+VARIABLE = re.compile(r"\bSEMROUTER_[A-Z_]*[A-Z]\b")
+
+
+def option_variables(command: click.Command) -> Iterator[str]:
+    for parameter in command.params:
+        if isinstance(parameter.envvar, str):
+            yield parameter.envvar
+    if isinstance(command, click.Group):
+        for subcommand in command.commands.values():
+            yield from option_variables(subcommand)
+
+
+def triton_variables() -> set[str]:
+    """Return what the Triton model's environment struct names: it is imported only inside Triton."""
+    file = CHECKOUT / "model_repository" / "semantic_router" / "1" / "serving" / "environment.py"
+    return set(VARIABLE.findall(file.read_text(encoding="utf-8")))
+
+
+def known_variables() -> set[str]:
+    proxy = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    return proxy | triton_variables() | set(option_variables(main))
+
+
+def test_no_document_names_a_variable_that_the_code_does_not_read() -> None:
+    named = {name for file in documents() for name in VARIABLE.findall(file.read_text(encoding="utf-8"))}
+
+    assert named <= known_variables()
+
+
+def test_readme_and_guide_together_name_every_variable() -> None:
+    text = README.read_text(encoding="utf-8") + GUIDE.read_text(encoding="utf-8")
+
+    assert known_variables() <= set(VARIABLE.findall(text))
