@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -49,7 +50,8 @@ def blocks(file: Path) -> list[Block]:
             text=_dedent(fence),
             output=_output(fence, following),
         )
-        for fence, following in zip(fences, [*fences[1:], None], strict=True)
+        for fence, following in pairwise([*fences, None])
+        if fence is not None
     ]
 
 
