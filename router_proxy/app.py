@@ -13,6 +13,7 @@ from routing_policy.policy_file import load_policy
 
 from . import catalogue, chat, passthrough, preview, probes
 from .breaker import Breaker
+from .decision_cache import DecisionCache
 from .errors import MethodUnknown, ProxyError, RouteUnknown, render_error
 from .gateway import GATEWAY, REQUEST_ID, Gateway, Routing, check_targets
 from .headers import REQUEST_ID_HEADER, request_id
@@ -84,6 +85,9 @@ def _open_routing(settings: Settings, policy: Policy, metrics: Metrics) -> Routi
     router = RouterClient(
         settings.triton_url,
         breaker=breaker,
+        cache=DecisionCache(limit=settings.cache_entries, seconds=settings.cache_seconds)
+        if settings.cache_entries
+        else None,
         in_flight_limit=settings.routing_in_flight,
         observe_round_trip=metrics.classifier_answered,
     )

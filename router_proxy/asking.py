@@ -1,24 +1,15 @@
 """From a text to where it goes: Triton's decision, or the abstain target and the reason there is no decision."""
 
-import msgspec
-
-from routing_policy.decision import ABSTAIN_LOW_CONFIDENCE, ABSTAIN_NO_RULE, DecisionDocument
+from routing_policy.decision import ABSTAIN_LOW_CONFIDENCE, ABSTAIN_NO_RULE
 from routing_policy.policy import Target
 
 from .errors import ClassifierFailed, ClassifierUnavailable
 from .gateway import Routing
-from .outcomes import Outcome
+from .outcomes import Outcome, Verdict
+from .router_client import Answered
 from .upstreams import Upstreams
 
 _ABSTAINED = frozenset({ABSTAIN_LOW_CONFIDENCE, ABSTAIN_NO_RULE})
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a request goes and which outcome that is; `decision` is None where none was taken."""
-
-    outcome: Outcome
-    target: Target
-    decision: DecisionDocument | None = None
 
 
 async def decide(routing: Routing, upstreams: Upstreams, text: str | None, budget_seconds: float) -> Verdict:
@@ -26,8 +17,7 @@ async def decide(routing: Routing, upstreams: Upstreams, text: str | None, budge
     if text is None:
         return Verdict(outcome=Outcome.NO_TEXT, target=routing.policy.abstain)
     try:
-        decision = await routing.router.ask(text, budget_seconds)
-        return _verdict(decision, upstreams)
+        return _verdict(await routing.router.ask(text, budget_seconds), upstreams)
     except ClassifierFailed as failure:
         if upstreams.rejects_on_classifier_error:
             raise ClassifierUnavailable(
@@ -36,11 +26,13 @@ async def decide(routing: Routing, upstreams: Upstreams, text: str | None, budge
         return Verdict(outcome=failure.outcome, target=routing.policy.abstain)
 
 
-def _verdict(decision: DecisionDocument, upstreams: Upstreams) -> Verdict:
+def _verdict(answered: Answered, upstreams: Upstreams) -> Verdict:
+    decision = answered.decision
     if decision.model not in upstreams:
         raise ClassifierFailed(Outcome.FAILOPEN_ERROR, f"decided for {decision.model!r}, which has no upstream")
     return Verdict(
         outcome=Outcome.ABSTAINED if decision.rationale in _ABSTAINED else Outcome.ROUTED,
         target=Target(name=decision.target, model=decision.model, params=decision.params),
         decision=decision,
+        cached=answered.cached,
     )

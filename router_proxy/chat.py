@@ -78,7 +78,7 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
     asked = exchange.elapsed_seconds()
     verdict = await decide(routing, gateway.upstreams, text, incoming.budget_seconds)
     exchange.route_seconds = exchange.elapsed_seconds() - asked
-    exchange.outcome, exchange.decision, exchange.target = verdict.outcome, verdict.decision, verdict.target.name
+    exchange.judged(verdict)
     return verdict.target
 
 

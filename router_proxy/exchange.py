@@ -9,7 +9,7 @@ from routing_policy.decision import ClassifierRef, DecisionDocument
 from .errors import ClassifierUnavailable, Overloaded, ProxyError, UpstreamTimedOut, UpstreamUnreachable
 from .headers import OWN_PREFIX, header_text
 from .modes import Mode
-from .outcomes import Outcome
+from .outcomes import Outcome, Verdict
 from .placement import Choice
 
 
@@ -23,6 +23,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     requested_model: str | None = None
     outcome: Outcome = Outcome.INVALID
     decision: DecisionDocument | None = None
+    cached: bool = False
     target: str | None = None  # the target's name where one was decided on, else the model asked for
     status: int | None = None
     served_by: str | None = None  # the upstream that answered
@@ -32,6 +33,10 @@ class Exchange(msgspec.Struct, kw_only=True):
 
     def elapsed_seconds(self) -> float:
         return time.perf_counter() - self.started
+
+    def judged(self, verdict: Verdict) -> None:
+        self.outcome, self.target = verdict.outcome, verdict.target.name
+        self.decision, self.cached = verdict.decision, verdict.cached
 
     def answered(self, upstream: str, status: int) -> None:
         self.served_by = upstream
@@ -71,10 +76,15 @@ class Exchange(msgspec.Struct, kw_only=True):
                 "confidence": f"{decision.confidence:.4f}",
                 "policy": decision.policy,
                 "classifier": _classifier(decision.classifier),
+                "cache": self._cache,
             }
         if self.served_by is not None:
             values["upstream"] = self.served_by
         return {OWN_PREFIX + name: header_text(value) for name, value in values.items()}
+
+    @property
+    def _cache(self) -> str:
+        return "hit" if self.cached else "miss"
 
     def log_record(self) -> dict[str, object]:
         """Return the decision log line's fields: everything that explains the request, nothing it said."""
@@ -93,6 +103,7 @@ class Exchange(msgspec.Struct, kw_only=True):
             "scores": decision and decision.scores,
             "policy": decision and decision.policy,
             "classifier": decision and decision.classifier,
+            "cache": decision and self._cache,
             "truncated": decision and decision.truncated,
             "tokens_seen": decision and decision.tokens_seen,
             "served_by": self.served_by,

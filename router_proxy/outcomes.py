@@ -2,6 +2,11 @@
 
 from enum import StrEnum
 
+import msgspec
+
+from routing_policy.decision import DecisionDocument
+from routing_policy.policy import Target
+
 
 class Outcome(StrEnum):
     ROUTED = "routed"
@@ -15,3 +20,12 @@ class Outcome(StrEnum):
     FAILOPEN_OVERLOAD = "failopen_overload"
     REJECTED = "rejected"
     INVALID = "invalid"
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request goes and which outcome that is; `decision` is None where none was taken."""
+
+    outcome: Outcome
+    target: Target
+    decision: DecisionDocument | None = None
+    cached: bool = False  # the decision cost no inference of its own

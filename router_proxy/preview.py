@@ -17,5 +17,10 @@ async def preview_route(request: web.Request) -> web.Response:
     budget_seconds = read_budget_seconds(request, gateway.settings.routing_budget_ms)
     text = read_any_ask(await read_bytes(request, gateway.upstreams.body_limit_bytes), gateway.settings.injected_tags)
     verdict = await decide(gateway.routing, gateway.upstreams, text, budget_seconds)
-    answer = {"decision": verdict.decision, "outcome": verdict.outcome, "upstream": verdict.target.model}
+    answer = {
+        "decision": verdict.decision,
+        "outcome": verdict.outcome,
+        "upstream": verdict.target.model,
+        "cache": "hit" if verdict.cached else "miss",
+    }
     return web.Response(body=msgspec.json.encode(answer), content_type="application/json")

@@ -4,6 +4,7 @@ import asyncio
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 
 import grpc
 import msgspec
@@ -13,6 +14,7 @@ from routing_policy.clipping import END_BYTES
 from routing_policy.decision import DecisionDocument
 
 from .breaker import Breaker
+from .decision_cache import DecisionCache, cache_key
 from .errors import ClassifierFailed
 from .outcomes import Outcome
 
@@ -34,45 +36,60 @@ _CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.enable_http_proxy", 0),
 )
+Call = asyncio.Task[DecisionDocument]
 _DOCUMENT = msgspec.json.Decoder(DecisionDocument)
 
 
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision, and whether it cost no inference of its own."""
+
+    decision: DecisionDocument
+    cached: bool
+
+
 class RouterClient:
-    """One per process. Holds the channel, the breaker and the calls that outlived their budget."""
+    """One per process. Holds the channel, the breaker, the cache and the calls that outlived their budget."""
 
     def __init__(
-        self, url: str, *, breaker: Breaker, in_flight_limit: int, observe_round_trip: Callable[[float], None]
+        self,
+        url: str,
+        *,
+        breaker: Breaker,
+        cache: DecisionCache | None,
+        in_flight_limit: int,
+        observe_round_trip: Callable[[float], None],
     ) -> None:
         self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._breaker = breaker
-        self._in_flight: set[asyncio.Task[DecisionDocument]] = set()
+        self._cache = cache
+        self._in_flight: set[Call] = set()
+        self._shared: dict[bytes, Call] = {}
         self._in_flight_limit = in_flight_limit
         self._observe_round_trip = observe_round_trip
         self._last_failure = ClassifierFailed(Outcome.FAILOPEN_ERROR, "never asked")
 
-    @property
-    def is_failing(self) -> bool:
-        return self._breaker.is_open
-
-    async def ask(self, text: str, budget_seconds: float) -> DecisionDocument:
+    async def ask(self, text: str, budget_seconds: float) -> Answered:
         """Return Triton's decision on `text`; ClassifierFailed says why there is none within `budget_seconds`."""
-        if len(self._in_flight) >= self._in_flight_limit:
-            raise ClassifierFailed(Outcome.FAILOPEN_OVERLOAD, f"{self._in_flight_limit} decisions are in flight")
-        if not self._breaker.admits():
-            raise ClassifierFailed(self._last_failure.outcome, f"left alone after: {self._last_failure}")
-        started = time.perf_counter()
-        try:
-            return await self._within(budget_seconds, text)
-        finally:
-            self._observe_round_trip((time.perf_counter() - started) * 1000)
+        data = _bounded(text)
+        if self._cache is None:
+            return Answered(decision=await self._ask_triton(data, budget_seconds), cached=False)
+        key = cache_key(data)
+        if decision := self._cache.get(key):
+            return Answered(decision=decision, cached=True)
+        if call := self._shared.get(key):
+            return Answered(decision=await self._within(budget_seconds, call), cached=True)
+        return Answered(decision=await self._ask_triton(data, budget_seconds, key), cached=False)
 
     async def probe(self) -> bool:
         """Whether a real inference works now; counts for the breaker as any other call does."""
+        call = self._start(PROBE_TEXT.encode(), PROBE_SECONDS)
         try:
-            await self._within(PROBE_SECONDS, PROBE_TEXT)
+            decision = await self._within(PROBE_SECONDS, call)
         except ClassifierFailed:
             return False
+        if self._cache is not None:
+            self._cache.saw(decision)
         return True
 
     async def close(self) -> None:
@@ -81,12 +98,31 @@ class RouterClient:
             await asyncio.wait(self._in_flight, timeout=_CLOSE_SECONDS)
         await self._channel.close()
 
-    async def _within(self, budget_seconds: float, text: str) -> DecisionDocument:
-        call = asyncio.create_task(self._infer(text, budget_seconds))
+    async def _ask_triton(self, data: bytes, budget_seconds: float, key: bytes | None = None) -> DecisionDocument:
+        if len(self._in_flight) >= self._in_flight_limit:
+            raise ClassifierFailed(Outcome.FAILOPEN_OVERLOAD, f"{self._in_flight_limit} decisions are in flight")
+        if not self._breaker.admits():
+            raise ClassifierFailed(self._last_failure.outcome, f"left alone after: {self._last_failure}")
+        call = self._start(data, budget_seconds)
+        if key is not None:
+            self._shared[key] = call
+            call.add_done_callback(partial(self._remember, key))
+        started = time.perf_counter()
+        try:
+            return await self._within(budget_seconds, call)
+        finally:
+            self._observe_round_trip((time.perf_counter() - started) * 1000)
+
+    def _start(self, data: bytes, queue_seconds: float) -> Call:
+        call = asyncio.create_task(self._infer(data, queue_seconds))
         self._in_flight.add(call)
         call.add_done_callback(self._forget)
+        return call
+
+    async def _within(self, budget_seconds: float, call: Call) -> DecisionDocument:
+        """Wait for `call` but never cancel it."""
         done, _ = await asyncio.wait({call}, timeout=budget_seconds)
-        if not done:  # whatever it brings later helps nobody, so it does not count as a success either
+        if not done:  # what it brings later came too late for this request, so it is no success either
             raise self._failed(
                 ClassifierFailed(Outcome.FAILOPEN_TIMEOUT, f"no decision within {budget_seconds * 1000:.0f} ms")
             )
@@ -96,17 +132,21 @@ class RouterClient:
         self._breaker.succeeded()
         return call.result()
 
-    async def _infer(self, text: str, queue_seconds: float) -> DecisionDocument:
+    async def _infer(self, data: bytes, queue_seconds: float) -> DecisionDocument:
         try:
-            response = await self._stub.ModelInfer(_request(text, queue_seconds), timeout=_CALL_SECONDS)
-            return _decision(response)
+            return _decision(await self._stub.ModelInfer(_request(data, queue_seconds), timeout=_CALL_SECONDS))
         except grpc.aio.AioRpcError as exc:
             raise _failure(exc) from exc
 
-    def _forget(self, call: "asyncio.Task[DecisionDocument]") -> None:
+    def _forget(self, call: Call) -> None:
         self._in_flight.discard(call)
         if not call.cancelled():
             call.exception()  # the caller may have left before it: then nobody else looks
+
+    def _remember(self, key: bytes, call: Call) -> None:
+        del self._shared[key]
+        if self._cache is not None and not call.cancelled() and call.exception() is None:
+            self._cache.put(key, call.result())
 
     def _failed(self, failure: ClassifierFailed) -> ClassifierFailed:
         self._last_failure = failure
@@ -115,8 +155,7 @@ class RouterClient:
         return failure
 
 
-def _request(text: str, queue_seconds: float) -> service_pb2.ModelInferRequest:
-    data = _bounded(text)
+def _request(data: bytes, queue_seconds: float) -> service_pb2.ModelInferRequest:
     request = service_pb2.ModelInferRequest(
         model_name=MODEL,
         inputs=[service_pb2.ModelInferRequest.InferInputTensor(name="text", datatype="BYTES", shape=[1, 1])],

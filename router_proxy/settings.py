@@ -61,6 +61,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
         tuple[str, ...],
         msgspec.Meta(description="Blocks in these tags, put into user turns by agents, are not part of the ask."),
     ] = INJECTED_TAGS
+    cache_entries: Annotated[
+        int, msgspec.Meta(description="Decisions kept for texts that come again; 0 keeps none.", ge=0)
+    ] = 10_000
+    cache_seconds: Annotated[float, msgspec.Meta(description="How long a decision is kept.", gt=0)] = 300.0
     health_interval_seconds: Annotated[
         float, msgspec.Meta(description="The pause between two checks of all upstream endpoints.", gt=0)
     ] = 5.0

@@ -53,7 +53,7 @@ class Shadow:
             self._metrics.shadowed("no_text")
             return
         try:
-            decision = await self._router.ask(ask.text, self._budget_seconds)
+            decision = (await self._router.ask(ask.text, self._budget_seconds)).decision
         except ClassifierFailed:
             self._metrics.shadowed("failed")
             return

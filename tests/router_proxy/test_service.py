@@ -56,7 +56,7 @@ async def test_a_route_can_be_previewed_without_being_counted(proxy: Proxy, body
 async def test_a_preview_without_text_says_so(proxy: Proxy) -> None:
     answer = await proxy.post("/v1/route", {"text": " "})
 
-    assert answer.body == {"decision": None, "outcome": "no_text", "upstream": GENERAL}
+    assert answer.body == {"decision": None, "outcome": "no_text", "upstream": GENERAL, "cache": "miss"}
 
 
 @pytest.mark.parametrize(

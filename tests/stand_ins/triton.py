@@ -24,6 +24,7 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
         self.timeouts_us: list[int] = []
         self.error: tuple[grpc.StatusCode, str] | None = None
         self.answer: bytes | None = None
+        self.asked = asyncio.Event()
         self.released = asyncio.Event()  # cleared, every call waits
         self.released.set()
         self.cancelled_calls = 0
@@ -43,6 +44,7 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - Triton's name
         self.texts.append(request.raw_input_contents[0][4:].decode())
+        self.asked.set()
         self.timeouts_us.append(request.parameters["timeout"].int64_param)
         try:
             await self.released.wait()
