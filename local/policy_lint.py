@@ -1,0 +1,115 @@
+"""Every check that a policy passes before it is served, made at once and with line numbers, and what to warn about."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from router_proxy.errors import ConfigurationInvalid
+from router_proxy.upstreams_file import load_upstreams
+from routing_policy.bundle import Bundle, read_bundle
+from routing_policy.errors import BundleInvalid, PolicyInvalid
+from routing_policy.policy import Policy, label_errors, policy_warnings, softmax_warnings, target_errors
+from routing_policy.policy_file import load_cases, parse_policy, read_policy_file
+
+from .yaml_lines import line_of
+
+KEYWORD = "keyword"
+Severity = Literal["error", "warning"]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    file: str
+    line: int
+    severity: Severity
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.severity}: {self.path}: {self.reason}"
+
+
+class Upstreams(msgspec.Struct, frozen=True, kw_only=True):
+    """The models an upstreams file serves; None where the file itself has findings."""
+
+    file: Path
+    models: list[str] | None
+    findings: list[Finding]
+
+
+def lint_upstreams(file: Path) -> Upstreams:
+    """Check an upstreams file by itself and list the models it serves."""
+    try:
+        return Upstreams(file=file, models=list(load_upstreams(file).upstreams), findings=[])
+    except ConfigurationInvalid as exc:
+        path, reason = _path_and_reason(str(exc).removeprefix(f"{file}: "))
+        data = file.read_bytes() if file.is_file() else b""
+        return Upstreams(
+            file=file, models=None, findings=[_finding(data, "error", PolicyInvalid(str(file), path, reason))]
+        )
+
+
+def lint_policy(file: Path, upstreams: Upstreams, repository: Path) -> list[Finding]:
+    """Check the policy in `file` by itself, against the models served and against its installed classifier."""
+    data = b""
+    try:
+        data = read_policy_file(file)
+        policy = parse_policy(data, str(file))
+    except PolicyInvalid as exc:
+        return [_finding(data, "error", exc)]
+    errors, warnings = _against_classifier(policy, repository)
+    if upstreams.models is not None:
+        errors += target_errors(policy, upstreams.models, str(upstreams.file))
+    warnings += [_invalid(policy, warning) for warning in policy_warnings(policy)]
+    return [
+        *(_finding(data, "error", error) for error in errors),
+        *(_finding(data, "warning", warning) for warning in warnings),
+    ]
+
+
+def _against_classifier(policy: Policy, repository: Path) -> tuple[list[PolicyInvalid], list[PolicyInvalid]]:
+    if policy.classifier == KEYWORD:
+        return [], []
+    try:
+        bundle = _installed_bundle(repository / policy.classifier)
+    except BundleInvalid as exc:
+        return [PolicyInvalid(policy.file, "$.classifier", str(exc))], []
+    if bundle is None:
+        reason = f"labels were not checked: {repository} has no version of {policy.classifier}"
+        return [], [PolicyInvalid(policy.file, "$.classifier", reason)]
+    warnings = [*_labels_of_tests(policy, bundle.labels)]
+    if bundle.problem_type == "single_label_classification":
+        warnings += [_invalid(policy, warning) for warning in softmax_warnings(policy)]
+    return label_errors(policy, bundle.labels), warnings
+
+
+def _installed_bundle(classifier: Path) -> Bundle | None:
+    versions = [entry for entry in classifier.glob("*") if entry.is_dir() and entry.name.isdecimal()]
+    return read_bundle(max(versions, key=lambda entry: int(entry.name))) if versions else None
+
+
+def _labels_of_tests(policy: Policy, labels: list[str]) -> Iterator[PolicyInvalid]:
+    for index, case in enumerate(load_cases(Path(policy.file))):
+        for label in case.scores or ():
+            if label not in labels:
+                expected = f"expected a label of {policy.classifier} {sorted(labels)}, got {label!r}"
+                yield PolicyInvalid(policy.file, f"$.tests[{index}].scores.{label}", expected)
+
+
+def _invalid(policy: Policy, message: str) -> PolicyInvalid:
+    return PolicyInvalid(policy.file, *_path_and_reason(message))
+
+
+def _path_and_reason(message: str) -> tuple[str, str]:
+    """Split `$.path: reason`, or msgspec's `reason - at $.path`."""
+    if named := re.fullmatch(r"(?s)(\$\S*): (.*)", message):
+        return named[1], named[2]
+    reason, _, path = message.partition(" - at ")
+    return path or "$", reason
+
+
+def _finding(data: bytes, severity: Severity, problem: PolicyInvalid) -> Finding:
+    line = line_of(data, problem.path, problem.reason)
+    return Finding(file=problem.file, line=line, severity=severity, path=problem.path, reason=problem.reason)
