@@ -2,6 +2,10 @@
 TritonUnavailable      no usable tritonserver on this machine
 StartFailed            a process did not become ready, or a port is taken
 CheckFailed            a live stack did not route as the guide says
+PolicyRefused          a policy has errors, or did not decide as its tests expect
+ScoresInvalid          scores that a policy cannot be applied to
+LiveScoresUnavailable  a live proxy gave no scores for a text
+PricesInvalid          a price list that cannot be used
 """
 
 import click
@@ -21,3 +25,19 @@ class StartFailed(LocalError):
 
 class CheckFailed(LocalError):
     """At least one routing check failed."""
+
+
+class PolicyRefused(LocalError):
+    """A policy that should not be put in force; what is wrong was printed before."""
+
+
+class ScoresInvalid(LocalError):
+    """Scores given by hand that are not one number in 0..1 per label."""
+
+
+class LiveScoresUnavailable(LocalError):
+    """The proxy asked to score a text could not be reached or took no decision."""
+
+
+class PricesInvalid(LocalError):
+    """A price list that cannot be read or lacks a target."""
