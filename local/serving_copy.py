@@ -22,6 +22,10 @@ def refresh_serving_copy(source: Path, copy: Path) -> None:
             _refresh_classifier(model, copy / model.name)
 
 
+def models_with_versions(repository: Path) -> list[str]:
+    return sorted({version.parent.name for version in repository.glob("*/*") if version.name.isdecimal()})
+
+
 def _refresh_classifier(source: Path, copy: Path) -> None:
     copy.mkdir(exist_ok=True)
     for entry in source.iterdir():

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from .errors import TritonUnavailable
+from .serving_copy import models_with_versions
 
 ONNXRUNTIME_BACKEND = Path(__file__).parent / "backends" / "onnxruntime" / "model.py"
 _SAFE_PATH = re.compile(r"[\w./+@%=:,-]+")
@@ -85,10 +86,6 @@ def server_command(installation: TritonInstallation, repository: Path, backends:
         "--grpc-infer-allocation-pool-size=64",
         "--backend-config=python,shm-default-byte-size=8388608",
     ]
-
-
-def models_with_versions(repository: Path) -> list[str]:
-    return sorted({version.parent.name for version in repository.glob("*/*") if version.name.isdecimal()})
 
 
 def server_environment(installation: TritonInstallation, variables: dict[str, str]) -> dict[str, str]:

@@ -1,0 +1,97 @@
+"""The images, as far as they can be judged without a Docker engine."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CHECKOUT
+from tests.docker.conftest import DOCKER, RunTool, link_packages, listed_packages, read_dockerfile
+
+IMAGES = ["triton", "proxy"]
+# What the network says when there is none; anything else is the packages' fault.
+UNREACHABLE = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "Max retries exceeded", "ProxyError")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_hadolint_finds_nothing_in_the_dockerfile(image: str, run_tool: RunTool) -> None:
+    run_tool("hadolint", "--no-color", read_dockerfile(image).file)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_everything_copied_is_in_the_checkout_and_admitted_to_the_build(image: str) -> None:
+    dockerfile = read_dockerfile(image)
+    ignore = dockerfile.file.with_name("Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    admitted = [Path(line[1:]) for line in ignore if line.startswith("!")]
+    sources = [Path(source) for value in dockerfile.arguments("COPY") if "--from" not in value
+               for source in value.split()[:-1]]  # fmt: skip
+
+    missing = [str(source) for source in sources if not (CHECKOUT / source).exists()]
+    shut_out = [str(source) for source in sources if not any(source.is_relative_to(path) for path in admitted)]
+
+    assert sources
+    assert missing == []
+    assert shut_out == []
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_image_is_pinned_runs_as_uid_1000_and_checks_its_health(image: str) -> None:
+    dockerfile = read_dockerfile(image)
+    bases = dict(value.split("=", 1) for value in dockerfile.arguments("ARG"))
+
+    assert bases
+    assert not [base for base in bases.values() if base.endswith(":latest") or ":" not in base]
+    assert dockerfile.arguments("USER") == ["1000:1000"]
+    assert dockerfile.arguments("HEALTHCHECK")
+
+
+def test_the_proxy_needs_nothing_beyond_its_image(tmp_path: Path) -> None:
+    """The image's packages and files alone, without this environment's site-packages, must be enough to import it."""
+    tree = read_dockerfile("proxy").build_tree(tmp_path / "image")
+    packages = link_packages(listed_packages("proxy"), tmp_path / "packages", with_dependencies=True)
+    [entry] = read_dockerfile("proxy").arguments("ENTRYPOINT")
+    assert "from router_proxy.commands import serve; serve()" in entry
+
+    _run_isolated(
+        [packages, tree / "opt/semrouter"], "from router_proxy.commands import serve; import router_proxy.app"
+    )
+
+
+@pytest.mark.parametrize("name", ["semantic-router-binary.yaml", "semantic-router.yaml", "upstreams.yaml"])
+def test_the_images_carry_the_shipped_configuration(name: str, tmp_path: Path) -> None:
+    for image in IMAGES:
+        tree = read_dockerfile(image).build_tree(tmp_path / image)
+
+        assert (tree / "etc/semrouter" / name).read_bytes() == (CHECKOUT / "configs" / name).read_bytes()
+
+
+@pytest.mark.parametrize(("image", "options"), [("triton", ["--no-deps"]), ("proxy", [])], ids=IMAGES)
+def test_the_locked_packages_have_wheels_for_the_images_python(image: str, options: list[str], tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--dry-run"),
+        *("--retries", "1", "--python-version", "3.12", "--only-binary=:all:", "--target", str(tmp_path / "none")),
+        *("--constraint", str(CHECKOUT / "requirements.lock"), *options),
+        *("--requirement", str(DOCKER / image / "packages.txt")),
+    ]
+
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    if finished.returncode and any(sign in finished.stderr for sign in UNREACHABLE):
+        pytest.skip("the package index cannot be reached")
+    assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_lock_pins_every_package_of_the_image(image: str) -> None:
+    lock = (CHECKOUT / "requirements.lock").read_text(encoding="utf-8").lower()
+
+    unpinned = [name for name in listed_packages(image) if f"\n{name.split('[')[0].lower()}==" not in f"\n{lock}"]
+
+    assert unpinned == []
+
+
+def _run_isolated(paths: list[Path], code: str) -> None:
+    program = f"import sys; sys.path[:0] = {[str(path) for path in paths]}; {code}"
+    finished = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
