@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 
 import aiohttp
@@ -9,34 +10,32 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from routing_policy.policy import Policy
-from routing_policy.policy_file import load_policy
 
 from . import catalogue, chat, passthrough, preview, probes
+from .admission import Admission
 from .breaker import Breaker
+from .configuration import Configuration, load_configuration
 from .decision_cache import DecisionCache
 from .errors import MethodUnknown, ProxyError, RouteUnknown, render_error
-from .gateway import GATEWAY, REQUEST_ID, Gateway, Routing, check_targets
+from .gateway import Gateway, Routing
 from .headers import REQUEST_ID_HEADER, request_id
+from .keys import EXCHANGE, HEALTH, LIVE_GATEWAY, REQUEST_ID, gateway_of
 from .metrics import Metrics
 from .relay import SKIP_AUTO_HEADERS
+from .reloading import LiveGateway
 from .router_client import RouterClient
 from .settings import Settings
 from .shadow import Shadow
 from .surfaces import SURFACES, error_format_of
 from .upstream_health import UpstreamHealth
-from .upstreams import Upstreams
-from .upstreams_file import load_upstreams
 
 LOG = logging.getLogger("semrouter.proxy")
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Application:
-    """Return the proxy; `environ` holds the upstreams' keys. Files are read here, so a bad one never serves."""
-    upstreams = Upstreams(load_upstreams(settings.upstreams), environ, settings.upstreams)
-    policy = load_policy(settings.config) if settings.enabled else None
-    if policy is not None:
-        check_targets(policy, upstreams, settings.upstreams)
+    """Return the proxy; `environ` holds the keys. Files are read here, so a bad one never serves."""
+    configuration = load_configuration(settings, environ)
     app = web.Application(middlewares=[answer_errors])
     app.add_routes(
         [
@@ -51,49 +50,64 @@ def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Applicatio
         ]
     )
     app.on_response_prepare.append(add_own_headers)
-    app.cleanup_ctx.append(partial(open_gateway, settings, upstreams, policy))
+    app.cleanup_ctx.append(partial(open_gateway, settings, environ, configuration))
     return app
 
 
 async def open_gateway(
-    settings: Settings, upstreams: Upstreams, policy: Policy | None, app: web.Application
+    settings: Settings, environ: Mapping[str, str], configuration: Configuration, app: web.Application
 ) -> AsyncIterator[None]:
     """Open what the handlers share, and close it when the application ends."""
     metrics = Metrics()
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-    async with aiohttp.ClientSession(
-        connector=connector,
+    async with AsyncExitStack() as opened:
+        session = await opened.enter_async_context(_client_session())
+        live = LiveGateway(
+            Gateway(
+                settings=settings,
+                upstreams=configuration.upstreams,
+                session=session,
+                metrics=metrics,
+                admission=Admission(metrics),
+                routing=_open_routing(settings, configuration.policy, metrics, opened),
+            ),
+            environ,
+        )
+        opened.push_async_callback(live.close)
+        health = UpstreamHealth(
+            session, lambda: live.current.upstreams, interval_seconds=settings.health_interval_seconds
+        )
+        opened.push_async_callback(health.close)
+        app[LIVE_GATEWAY], app[HEALTH] = live, health
+        yield
+
+
+def _client_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
         auto_decompress=False,
         skip_auto_headers=SKIP_AUTO_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
-    ) as session:
-        routing = _open_routing(settings, policy, metrics) if policy else None
-        health = UpstreamHealth(session, lambda: upstreams, interval_seconds=settings.health_interval_seconds)
-        app[GATEWAY] = Gateway(
-            settings=settings, upstreams=upstreams, session=session, metrics=metrics, routing=routing, health=health
-        )
-        yield
-        await health.close()
-        if routing is not None:
-            await routing.shadow.close()
-            await routing.router.close()
+    )
 
 
-def _open_routing(settings: Settings, policy: Policy, metrics: Metrics) -> Routing:
-    breaker = Breaker(failures=settings.breaker_failures, pause_seconds=settings.breaker_pause_seconds)
-    metrics.watch_router(lambda: breaker.is_open)
+def _open_routing(
+    settings: Settings, policy: Policy | None, metrics: Metrics, opened: AsyncExitStack
+) -> Routing | None:
+    if policy is None:
+        return None
+    cache = DecisionCache(limit=settings.cache_entries, seconds=settings.cache_seconds)
     router = RouterClient(
         settings.triton_url,
-        breaker=breaker,
-        cache=DecisionCache(limit=settings.cache_entries, seconds=settings.cache_seconds)
-        if settings.cache_entries
-        else None,
+        breaker=Breaker(failures=settings.breaker_failures, pause_seconds=settings.breaker_pause_seconds),
+        cache=cache if settings.cache_entries else None,
         in_flight_limit=settings.routing_in_flight,
-        observe_round_trip=metrics.classifier_answered,
+        metrics=metrics,
     )
+    opened.push_async_callback(router.close)
     shadow = Shadow(
         router, metrics, queue_limit=settings.shadow_queue, budget_seconds=settings.routing_budget_ms / 1000
     )
+    opened.push_async_callback(shadow.close)
     return Routing(policy=policy, router=router, shadow=shadow)
 
 
@@ -114,12 +128,12 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 async def add_own_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
-    if exchange := request.get(chat.EXCHANGE):
+    if exchange := request.get(EXCHANGE):
         response.headers.update(exchange.headers())
 
 
 async def show_metrics(request: web.Request) -> web.Response:
-    return web.Response(body=request.app[GATEWAY].metrics.render(), headers={"Content-Type": _METRICS_TYPE})
+    return web.Response(body=gateway_of(request).metrics.render(), headers={"Content-Type": _METRICS_TYPE})
 
 
 def _error_response(error: ProxyError, request: web.Request) -> web.Response:

@@ -4,18 +4,22 @@ from typing import Any
 
 from aiohttp import web
 
+from .admission import authorize
 from .errors import RouteUnknown
-from .gateway import GATEWAY, Gateway
+from .gateway import Gateway
+from .keys import gateway_of
 from .modes import ALIAS
 
 
 async def list_models(request: web.Request) -> web.Response:
-    gateway = request.app[GATEWAY]
+    gateway = gateway_of(request)
+    authorize(request, gateway.upstreams.client_keys)
     return web.json_response({"object": "list", "data": [_model(name, gateway) for name in _names(gateway)]})
 
 
 async def show_model(request: web.Request) -> web.Response:
-    gateway = request.app[GATEWAY]
+    gateway = gateway_of(request)
+    authorize(request, gateway.upstreams.client_keys)
     name = request.match_info["model"]
     if name not in _names(gateway):
         raise RouteUnknown(f"The model {name!r} does not exist.", code="model_not_found", param="model")

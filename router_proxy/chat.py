@@ -7,13 +7,15 @@ from aiohttp import web
 
 from routing_policy.policy import Target
 
+from .admission import authorize
 from .arrival import read_budget_seconds, read_bytes
 from .asking import decide
 from .body import JsonBody, read_body
 from .delivery import deliver
 from .errors import ProxyError, RequestInvalid, RouteUnknown
 from .exchange import Exchange
-from .gateway import GATEWAY, REQUEST_ID, Gateway
+from .gateway import Gateway
+from .keys import EXCHANGE, REQUEST_ID, gateway_of
 from .modes import ALIAS, MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
 from .outcomes import Outcome
 from .placement import Plan, as_asked, place
@@ -21,7 +23,6 @@ from .shadow import ShadowAsk
 from .surfaces import Surface
 from .upstreams import Upstream
 
-EXCHANGE = web.RequestKey("exchange", Exchange)
 DECISIONS = logging.getLogger("semrouter.decisions")
 
 
@@ -35,13 +36,15 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
 
 async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
     """Answer one request on `surface`; whatever happens, it is recorded exactly once."""
-    gateway = request.app[GATEWAY]
+    gateway = gateway_of(request)
     exchange = request[EXCHANGE] = Exchange(request_id=request[REQUEST_ID], surface=surface.name)
     try:
-        incoming = await parse(request, gateway, exchange)
-        target = await ask(gateway, surface, incoming, exchange)
-        plan = choose(gateway, surface, incoming, target=target, exchange=exchange)
-        return await forward(request, gateway, plan, exchange)
+        authorize(request, gateway.upstreams.client_keys)
+        with gateway.admission.one_of(gateway.upstreams.in_flight_limit):
+            incoming = await parse(request, gateway, exchange)
+            target = await ask(gateway, surface, incoming, exchange)
+            plan = choose(gateway, surface, incoming, target=target, exchange=exchange)
+            return await forward(request, gateway, plan, exchange)
     except ProxyError as error:
         exchange.refused(error)
         raise

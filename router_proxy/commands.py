@@ -15,6 +15,7 @@ from routing_policy.errors import RoutingPolicyError
 
 from .app import create_app
 from .errors import ConfigurationInvalid
+from .keys import LIVE_GATEWAY
 from .settings import Settings, read_settings
 
 
@@ -40,8 +41,10 @@ async def _serve(settings: Settings, environ: Mapping[str, str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     # A client that goes away cancels its handler, and with it the upstream's work.
-    runner = web.AppRunner(create_app(settings, environ), handler_cancellation=True, access_log=None)
+    app = create_app(settings, environ)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=settings.drain_seconds)
     await runner.setup()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app[LIVE_GATEWAY].reload)
     try:
         site = web.TCPSite(runner, settings.host, settings.port)
         await site.start()

@@ -1,20 +1,17 @@
-"""What the handlers share: everything one proxy process holds open, under one typed key."""
+"""What the handlers share: everything one proxy process holds open and goes by, as one value."""
 
 import time
-from pathlib import Path
 
 import aiohttp
 import msgspec
-from aiohttp import web
 
-from routing_policy.policy import Policy, policy_targets
+from routing_policy.policy import Policy
 
-from .errors import ConfigurationInvalid
+from .admission import Admission
 from .metrics import Metrics
 from .router_client import RouterClient
 from .settings import Settings
 from .shadow import Shadow
-from .upstream_health import UpstreamHealth
 from .upstreams import Upstreams
 
 
@@ -33,19 +30,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: Upstreams
     session: aiohttp.ClientSession
     metrics: Metrics
+    admission: Admission
     routing: Routing | None
-    health: UpstreamHealth
+    configuration_error: str | None = None  # why the files as they are now are not the ones in use
     started_at: int = msgspec.field(default_factory=lambda: int(time.time()))
-
-
-GATEWAY = web.AppKey("gateway", Gateway)
-REQUEST_ID = web.RequestKey("request_id", str)
-
-
-def check_targets(policy: Policy, upstreams: Upstreams, upstreams_file: Path) -> None:
-    """Raise ConfigurationInvalid unless every target of the policy has an upstream."""
-    for target in policy_targets(policy).values():
-        if target.model not in upstreams:
-            raise ConfigurationInvalid(
-                policy.file, f"target {target.name!r}: expected a model named in {upstreams_file}, got {target.model!r}"
-            )

@@ -1,7 +1,5 @@
 """Every metric of the proxy by name. The first two are the guide's, exactly; ours are `semrouter_*` in base units."""
 
-from collections.abc import Callable
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from routing_policy.decision import DecisionDocument
@@ -54,9 +52,19 @@ class Metrics:
         self._router_failing = Gauge(
             "semrouter_router_failing", "1 while Triton is left alone after failures in a row.", registry=registry
         )
+        self._in_flight = Gauge("semrouter_in_flight_requests", "Requests being answered.", registry=registry)
+        self._refused = Gauge(
+            "semrouter_configuration_refused", "1 while the files are not the ones in use.", registry=registry
+        )
 
-    def watch_router(self, is_failing: Callable[[], bool]) -> None:
-        self._router_failing.set_function(lambda: float(is_failing()))
+    def router_failing(self, *, failing: bool) -> None:
+        self._router_failing.set(failing)
+
+    def in_flight(self, requests: int) -> None:
+        self._in_flight.set(requests)
+
+    def reloaded(self, *, refused: bool) -> None:
+        self._refused.set(refused)
 
     def classifier_answered(self, milliseconds: float) -> None:
         self._classifier_latency.observe(milliseconds)

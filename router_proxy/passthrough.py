@@ -2,12 +2,13 @@
 
 from aiohttp import web
 
+from .admission import authorize
 from .arrival import read_bytes
 from .body import read_body
 from .delivery import deliver
 from .errors import RequestInvalid
 from .exchange import Exchange
-from .gateway import GATEWAY, REQUEST_ID
+from .keys import REQUEST_ID, gateway_of
 from .multipart import multipart_model
 from .placement import as_asked
 
@@ -16,17 +17,18 @@ PATHS = ("/tokenize", "/detokenize", "/pooling", "/classify", "/score", "/rerank
 
 
 async def pass_on(request: web.Request) -> web.StreamResponse:
-    gateway = request.app[GATEWAY]
-    raw = await read_bytes(request, gateway.upstreams.body_limit_bytes)
-    model = _requested_model(request, raw)
+    gateway = gateway_of(request)
+    authorize(request, gateway.upstreams.client_keys)
+    with gateway.admission.one_of(gateway.upstreams.in_flight_limit):
+        raw = await read_bytes(request, gateway.upstreams.body_limit_bytes)
+        upstream = gateway.upstreams.serving(_requested_model(request, raw))
+        exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
+        return await deliver(request, gateway.session, as_asked(raw, upstream), exchange)
+
+
+def _requested_model(request: web.Request, raw: bytes) -> str:
+    is_form = request.content_type.startswith("multipart/")
+    model = multipart_model(raw, request.headers["Content-Type"]) if is_form else read_body(raw).model
     if model is None:
         raise RequestInvalid("model: expected the name of a model, got none", code="missing_model", param="model")
-    upstream = gateway.upstreams.serving(model)
-    exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
-    return await deliver(request, gateway.session, as_asked(raw, upstream), exchange)
-
-
-def _requested_model(request: web.Request, raw: bytes) -> str | None:
-    if request.content_type.startswith("multipart/"):
-        return multipart_model(raw, request.headers["Content-Type"])
-    return read_body(raw).model
+    return model

@@ -3,15 +3,17 @@
 import msgspec
 from aiohttp import web
 
+from .admission import authorize
 from .arrival import read_budget_seconds, read_bytes
 from .asking import decide
 from .errors import RouteUnknown
-from .gateway import GATEWAY
+from .keys import gateway_of
 from .surfaces import read_any_ask
 
 
 async def preview_route(request: web.Request) -> web.Response:
-    gateway = request.app[GATEWAY]
+    gateway = gateway_of(request)
+    authorize(request, gateway.upstreams.client_keys)
     if gateway.routing is None:
         raise RouteUnknown("Routing is off: SEMROUTER_ENABLED is not set on this server.", code="routing_disabled")
     budget_seconds = read_budget_seconds(request, gateway.settings.routing_budget_ms)

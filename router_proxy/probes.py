@@ -2,7 +2,8 @@
 
 from aiohttp import web
 
-from .gateway import GATEWAY, Gateway
+from .gateway import Gateway
+from .keys import gateway_of
 
 
 async def live(_: web.Request) -> web.Response:
@@ -10,10 +11,12 @@ async def live(_: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    gateway = request.app[GATEWAY]
+    gateway = gateway_of(request)
     if gateway.routing is None:
         return web.json_response({"status": "ok", "routing": "off"})
     degraded = [] if await gateway.routing.router.probe() else ["triton"]
+    if gateway.configuration_error is not None:
+        degraded.append("configuration")
     if _abstain_target_is_dead(gateway):
         return web.json_response({"status": "unavailable", "routing": "on", "degraded": degraded}, status=503)
     return web.json_response({"status": "degraded" if degraded else "ok", "routing": "on", "degraded": degraded})

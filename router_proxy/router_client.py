@@ -3,7 +3,6 @@
 import asyncio
 import struct
 import time
-from collections.abc import Callable
 from functools import partial
 
 import grpc
@@ -16,6 +15,7 @@ from routing_policy.decision import DecisionDocument
 from .breaker import Breaker
 from .decision_cache import DecisionCache, cache_key
 from .errors import ClassifierFailed
+from .metrics import Metrics
 from .outcomes import Outcome
 
 MODEL = "semantic_router"
@@ -57,7 +57,7 @@ class RouterClient:
         breaker: Breaker,
         cache: DecisionCache | None,
         in_flight_limit: int,
-        observe_round_trip: Callable[[float], None],
+        metrics: Metrics,
     ) -> None:
         self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
@@ -66,7 +66,7 @@ class RouterClient:
         self._in_flight: set[Call] = set()
         self._shared: dict[bytes, Call] = {}
         self._in_flight_limit = in_flight_limit
-        self._observe_round_trip = observe_round_trip
+        self._metrics = metrics
         self._last_failure = ClassifierFailed(Outcome.FAILOPEN_ERROR, "never asked")
 
     async def ask(self, text: str, budget_seconds: float) -> Answered:
@@ -111,7 +111,7 @@ class RouterClient:
         try:
             return await self._within(budget_seconds, call)
         finally:
-            self._observe_round_trip((time.perf_counter() - started) * 1000)
+            self._metrics.classifier_answered((time.perf_counter() - started) * 1000)
 
     def _start(self, data: bytes, queue_seconds: float) -> Call:
         call = asyncio.create_task(self._infer(data, queue_seconds))
@@ -130,6 +130,7 @@ class RouterClient:
         if isinstance(failure, ClassifierFailed):
             raise self._failed(failure)
         self._breaker.succeeded()
+        self._metrics.router_failing(failing=False)
         return call.result()
 
     async def _infer(self, data: bytes, queue_seconds: float) -> DecisionDocument:
@@ -152,6 +153,7 @@ class RouterClient:
         self._last_failure = failure
         if failure.outcome is not Outcome.FAILOPEN_OVERLOAD:
             self._breaker.failed()
+            self._metrics.router_failing(failing=self._breaker.is_open)
         return failure
 
 

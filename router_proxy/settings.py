@@ -68,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     health_interval_seconds: Annotated[
         float, msgspec.Meta(description="The pause between two checks of all upstream endpoints.", gt=0)
     ] = 5.0
+    drain_seconds: Annotated[
+        float, msgspec.Meta(description="How long requests may go on after SIGTERM before they are cut off.", ge=0)
+    ] = 60.0
     shadow_queue: Annotated[
         int, msgspec.Meta(description="Shadow decisions that may wait; beyond that they are dropped and counted.", ge=1)
     ] = 1000

@@ -72,7 +72,7 @@ class UpstreamHealth:
 
 def _note(upstream: Upstream, endpoint: Endpoint, *, is_down: bool) -> None:
     if is_down != endpoint.is_down:
-        LOG.warning("%s at %s is %s", upstream.name, endpoint.base, "down" if is_down else "up again")
+        LOG.warning("%s at %s is %s", upstream.name, endpoint.url, "down" if is_down else "up again")
     endpoint.is_down = is_down
 
 

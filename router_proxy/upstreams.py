@@ -1,6 +1,6 @@
 """The LLM servers while the proxy runs: which endpoint takes the next request, and which are left alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class Endpoint:
     """One URL of an upstream, with the requests it is working on. `is_down` and `max_model_len` come from checks."""
 
     def __init__(self, url: str) -> None:
-        self.base = url.rstrip("/")
+        self.url = url
         self.outstanding = 0
         self.breaker = Breaker(failures=_FAILURES_IN_A_ROW, pause_seconds=_PAUSE_SECONDS)
         self.is_down = False
@@ -28,7 +28,7 @@ class Endpoint:
 
     def url_for(self, path_and_query: str) -> URL:
         """Return where `path_and_query`, exactly as the client sent it, lies on this endpoint."""
-        return URL(self.base + path_and_query, encoded=True)
+        return URL(self.url.rstrip("/") + path_and_query, encoded=True)
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -42,9 +42,9 @@ class Endpoint:
 class Upstream:
     """An LLM server under the model name it serves."""
 
-    def __init__(self, name: str, form: UpstreamForm, api_key: str | None) -> None:
+    def __init__(self, name: str, form: UpstreamForm, *, api_key: str | None, endpoints: Sequence[Endpoint]) -> None:
         self.name = name
-        self.endpoints = [Endpoint(url) for url in form.endpoints]
+        self.endpoints = endpoints
         self.timeouts: Timeouts = form.timeouts
         self.fallbacks = tuple(form.fallbacks)
         self.keeps_credentials = form.auth == "passthrough"
@@ -73,13 +73,32 @@ class Upstream:
 class Upstreams:
     """Every configured upstream by name."""
 
-    def __init__(self, form: UpstreamsForm, environ: Mapping[str, str], file: Path) -> None:
+    def __init__(
+        self, form: UpstreamsForm, environ: Mapping[str, str], file: Path, previous: "Upstreams | None" = None
+    ) -> None:
+        known = previous.endpoints_by_place() if previous else {}
         self._by_name = {
-            name: Upstream(name, upstream, _api_key(name, upstream, environ, file))
+            name: Upstream(
+                name,
+                upstream,
+                api_key=_api_key(name, upstream, environ, file),
+                endpoints=[known.get((name, url)) or Endpoint(url) for url in upstream.endpoints],
+            )
             for name, upstream in form.upstreams.items()
         }
+        self.client_keys = [
+            read_secret(environ, variable, f"{file}: $.client_keys_env").encode() for variable in form.client_keys_env
+        ]
+        self.in_flight_limit = form.limits.in_flight
         self.rejects_on_classifier_error = form.on_classifier_error == "reject"
         self.body_limit_bytes = form.limits.body_mib * 1024 * 1024
+
+    def endpoints_by_place(self) -> dict[tuple[str, str], Endpoint]:
+        return {
+            (upstream.name, endpoint.url): endpoint
+            for upstream in self._by_name.values()
+            for endpoint in upstream.endpoints
+        }
 
     def __contains__(self, model: str) -> bool:
         return model in self._by_name

@@ -25,6 +25,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     body_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 32
+    in_flight: Annotated[int, msgspec.Meta(ge=1)] = 2000
 
 
 class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +46,7 @@ class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 class UpstreamsForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     upstreams: Annotated[dict[str, UpstreamForm], msgspec.Meta(min_length=1)]
+    client_keys_env: tuple[VariableName, ...] = ()
     on_classifier_error: Literal["abstain", "reject"] = "abstain"
     limits: Limits = Limits()
 
@@ -69,6 +71,11 @@ def _check_meaning(form: UpstreamsForm, file: str) -> None:
     if ALIAS in form.upstreams:
         raise ConfigurationInvalid(file, f"$.upstreams.{ALIAS}: this name is the alias that asks for routing")
     for name, upstream in form.upstreams.items():
+        if form.client_keys_env and upstream.auth == "passthrough":
+            raise ConfigurationInvalid(
+                file,
+                f"$.upstreams.{name}.auth: passthrough would give away the key of client_keys_env",
+            )
         place = f"$.upstreams.{name}"
         if upstream.api_key_env and upstream.auth == "passthrough":
             raise ConfigurationInvalid(file, f"{place}: expected either api_key_env or auth: passthrough, got both")

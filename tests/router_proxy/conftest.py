@@ -11,7 +11,9 @@ import yaml
 from aiohttp.test_utils import TestClient, TestServer
 
 from router_proxy.app import create_app
-from router_proxy.gateway import GATEWAY, Gateway
+from router_proxy.gateway import Gateway
+from router_proxy.keys import HEALTH, LIVE_GATEWAY
+from router_proxy.reloading import LiveGateway
 from router_proxy.settings import read_settings
 from routing_policy.policy_file import load_policy
 from tests.conftest import free_ports
@@ -55,8 +57,16 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def gateway(self) -> Gateway:
-        gateway: Gateway = self.client.app[GATEWAY]
-        return gateway
+        return self.live.current
+
+    @property
+    def live(self) -> LiveGateway:
+        live: LiveGateway = self.client.app[LIVE_GATEWAY]
+        return live
+
+    async def check_health(self) -> None:
+        """Check every endpoint once, now."""
+        await self.client.app[HEALTH].check_all()
 
     async def shadow_drained(self) -> None:
         """Return once every shadow decision submitted so far is taken."""

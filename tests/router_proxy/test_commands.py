@@ -11,6 +11,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import TestServer
+
+from tests.stand_ins.upstream import EchoUpstream
 
 from .conftest import GENERAL
 
@@ -18,8 +21,8 @@ SEMROUTER = Path(sys.executable).with_name("semrouter")
 
 
 @asynccontextmanager
-async def serving(tmp_path: Path, **variables: str) -> AsyncIterator[Process]:
-    (tmp_path / "upstreams.yaml").write_text(f"upstreams: {{{GENERAL}: {{endpoints: ['http://127.0.0.1:1']}}}}")
+async def serving(tmp_path: Path, upstream_url: str = "http://127.0.0.1:1", **variables: str) -> AsyncIterator[Process]:
+    (tmp_path / "upstreams.yaml").write_text(f"upstreams: {{{GENERAL}: {{endpoints: ['{upstream_url}']}}}}")
     environ = {"SEMROUTER_UPSTREAMS": str(tmp_path / "upstreams.yaml"), "SEMROUTER_PORT": "0"} | variables
     process = await asyncio.create_subprocess_exec(SEMROUTER, "serve", env=environ, stdout=PIPE, stderr=PIPE)
     try:
@@ -48,6 +51,48 @@ async def test_it_serves_until_told_to_stop(tmp_path: Path, number: signal.Signa
         process.send_signal(number)
 
         assert (status, await asyncio.wait_for(process.wait(), 30)) == (200, 0)
+
+
+async def test_an_open_stream_is_finished_before_it_ends(tmp_path: Path) -> None:
+    upstream = EchoUpstream(GENERAL)
+    upstream.held.clear()
+    async with (
+        TestServer(upstream.app) as server,
+        serving(tmp_path, upstream_url=str(server.make_url(""))) as process,
+        aiohttp.ClientSession(await announced_url(process)) as session,
+    ):
+        body = {"model": GENERAL, "stream": True}
+        async with session.post("/v1/chat/completions", json=body) as response:
+            begun = await response.content.readuntil(b"\n\n")
+            process.send_signal(signal.SIGTERM)
+            while await accepts_connections(session):
+                pass
+            upstream.held.set()
+            rest = await response.content.read()
+
+        assert b"from " in begun
+        assert rest.endswith(b"data: [DONE]\n\n")
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+async def test_sighup_takes_changed_files_into_use(tmp_path: Path) -> None:
+    async with serving(tmp_path) as process, aiohttp.ClientSession(await announced_url(process)) as session:
+        (tmp_path / "upstreams.yaml").write_text("upstreams: {new: {endpoints: ['http://127.0.0.1:1']}}")
+
+        process.send_signal(signal.SIGHUP)
+
+        assert process.stderr is not None
+        assert b"reloaded" in await asyncio.wait_for(process.stderr.readline(), 30)
+        async with session.get("/v1/models") as response:
+            assert [model["id"] for model in (await response.json())["data"]] == ["new"]
+
+
+async def accepts_connections(session: aiohttp.ClientSession) -> bool:
+    try:
+        async with session.get("/health/live", headers={"Connection": "close"}):
+            return True
+    except aiohttp.ClientError:
+        return False
 
 
 @pytest.mark.parametrize(

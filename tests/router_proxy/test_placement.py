@@ -52,7 +52,7 @@ async def test_an_endpoint_found_down_is_tried_last(
 ) -> None:
     _, alive_url = await start_upstream("alive")
     proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"endpoints": [gone_url, alive_url]}}})
-    await proxy.gateway.health.check_all()
+    await proxy.check_health()
 
     down, up = proxy.gateway.upstreams.serving(GENERAL).endpoints
 
@@ -64,7 +64,7 @@ async def test_an_endpoint_that_is_back_is_used_again(proxy: Proxy) -> None:
     (endpoint,) = proxy.gateway.upstreams.serving(GENERAL).endpoints
     endpoint.is_down = True
 
-    await proxy.gateway.health.check_all()
+    await proxy.check_health()
 
     assert not endpoint.is_down
 
@@ -173,7 +173,7 @@ async def test_what_the_caller_placed_is_not_replaced(start_proxy: StartProxy, s
 
 async def test_the_context_length_is_asked_of_the_upstream(proxy: Proxy) -> None:
     proxy.reasoning.max_model_len = 4096
-    await proxy.gateway.health.check_all()
+    await proxy.check_health()
 
     answer = await proxy.chat(HARD, max_tokens=5000)
 
@@ -182,7 +182,7 @@ async def test_the_context_length_is_asked_of_the_upstream(proxy: Proxy) -> None
 
 async def test_a_request_refused_as_too_long_is_tried_where_there_is_more_room(proxy: Proxy) -> None:
     proxy.reasoning.max_model_len, proxy.general.max_model_len = 4096, 32_768
-    await proxy.gateway.health.check_all()
+    await proxy.check_health()
     proxy.reasoning.refusal = (400, TOO_LONG)
 
     answer = await proxy.chat(HARD)
@@ -200,7 +200,7 @@ async def test_a_request_refused_as_too_long_is_tried_where_there_is_more_room(p
 )
 async def test_any_other_refusal_is_passed_on(proxy: Proxy, message: str, general_length: int) -> None:
     proxy.reasoning.max_model_len, proxy.general.max_model_len = 4096, general_length
-    await proxy.gateway.health.check_all()
+    await proxy.check_health()
     proxy.reasoning.refusal = (400, message)
 
     answer = await proxy.chat(HARD)

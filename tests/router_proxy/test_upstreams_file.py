@@ -43,6 +43,11 @@ def test_the_shipped_file_serves_every_target_of_the_shipped_policies(policy: st
         pytest.param(
             "upstreams: {m: {endpoints: ['http://a'], fallbacks: [m]}}", "another upstream, got 'm'", id="itself"
         ),
+        pytest.param(
+            "{upstreams: {m: {endpoints: ['http://a'], auth: passthrough}}, client_keys_env: [K]}",
+            "give away",
+            id="keys",
+        ),
         pytest.param("upstreams: {m: {endpoints: ['http://a'], modalities: [smell]}}", "enum value", id="modality"),
         pytest.param("{upstreams: {m: {endpoints: ['http://a']}}, limits: {body_mib: 0}}", ">= 1", id="no body at all"),
     ],

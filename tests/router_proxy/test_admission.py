@@ -1,0 +1,86 @@
+"""Who may come in, and how many at once."""
+
+from typing import Any
+
+import pytest
+
+from .conftest import EASY, GENERAL, HARD, Proxy, StartProxy
+
+STREAMED = {"model": GENERAL, "stream": True}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/chat/completions", {"model": GENERAL}), ("/tokenize", {"model": GENERAL})]
+)
+async def test_a_request_over_the_limit_is_refused_at_once(
+    start_proxy: StartProxy, stand_in_url: str, path: str, body: dict[str, Any]
+) -> None:
+    proxy = await start_proxy(stand_in_url, {"limits": {"in_flight": 1}})
+    proxy.general.held.clear()
+
+    async with proxy.client.post("/v1/chat/completions", json=STREAMED):
+        refused = await proxy.post(path, body)
+        in_flight = await proxy.metric("semrouter_in_flight_requests")
+        proxy.general.held.set()
+
+    assert (refused.status, refused.body["error"]["code"], refused.headers["retry-after"]) == (503, "overloaded", "1")
+    assert in_flight == 1
+
+
+async def test_a_refused_request_is_counted_as_rejected(start_proxy: StartProxy, stand_in_url: str) -> None:
+    proxy = await start_proxy(stand_in_url, {"limits": {"in_flight": 1}})
+    proxy.general.held.clear()
+
+    async with proxy.client.post("/v1/chat/completions", json=STREAMED):
+        refused = await proxy.chat(HARD)
+        proxy.general.held.set()
+
+    assert refused.outcome == "rejected"
+    assert await proxy.metric("semrouter_requests_total", outcome="rejected") == 1
+
+
+async def test_a_place_is_free_again_when_its_request_ends(start_proxy: StartProxy, stand_in_url: str) -> None:
+    proxy = await start_proxy(stand_in_url, {"limits": {"in_flight": 1}})
+
+    statuses = [(await proxy.chat(EASY)).status for _ in range(3)]
+
+    assert statuses == [200, 200, 200]
+    assert await proxy.metric("semrouter_in_flight_requests") == 0
+
+
+class TestClientKeys:
+    @pytest.fixture
+    async def proxy(self, start_proxy: StartProxy, stand_in_url: str) -> Proxy:
+        keys = {"client_keys_env": ["TEAM_A", "TEAM_B"]}
+        return await start_proxy(stand_in_url, keys, TEAM_A="alpha", TEAM_B="beta")
+
+    @pytest.mark.parametrize(
+        "headers", [{"Authorization": "Bearer alpha"}, {"Authorization": "bearer beta"}, {"x_api_key": "beta"}]
+    )
+    async def test_a_key_lets_its_holder_in_and_goes_no_further(self, proxy: Proxy, headers: dict[str, str]) -> None:
+        answer = await proxy.post("/v1/chat/completions", {"model": GENERAL}, **headers)
+
+        assert answer.status == 200
+        assert not {"authorization", "x-api-key"} & answer.body["received"]["headers"].keys()
+
+    @pytest.mark.parametrize(
+        "headers",
+        [{}, {"Authorization": "Bearer gamma"}, {"Authorization": "Basic alpha"}, {"Authorization": "Bearer ünï"}],
+    )
+    @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/route", "/v1/embeddings"])
+    async def test_nobody_else_comes_in(self, proxy: Proxy, path: str, headers: dict[str, str]) -> None:
+        answer = await proxy.post(path, {"model": GENERAL}, **headers)
+
+        assert (answer.status, answer.body["error"]["code"]) == (401, "invalid_api_key")
+        assert proxy.general.requests_begun == 0
+
+    async def test_a_refusal_is_counted_and_in_the_callers_format(self, proxy: Proxy) -> None:
+        answer = await proxy.post("/v1/messages", {"model": GENERAL}, x_api_key="gamma")
+
+        assert (answer.status, answer.body["error"]["type"]) == (401, "authentication_error")
+        assert await proxy.metric("semrouter_requests_total", surface="messages", outcome="invalid") == 1
+
+    async def test_models_need_a_key_and_probes_none(self, proxy: Proxy) -> None:
+        statuses = [(await proxy.client.get(path)).status for path in ("/v1/models", "/health/ready", "/metrics")]
+
+        assert statuses == [401, 200, 200]
