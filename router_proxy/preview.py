@@ -1,28 +1,56 @@
 """POST /v1/route: the decision a body would get. Nothing is forwarded, nothing is counted, the text is not echoed."""
 
+from typing import Any
+
 import msgspec
 from aiohttp import web
+
+from routing_policy.decision import DecisionDocument
+from routing_policy.explanation import explain
+from routing_policy.policy import Policy, policy_targets
 
 from .admission import authorize
 from .arrival import read_budget_seconds, read_bytes
 from .asking import decide
+from .eligibility import read_needs, shortfall
 from .errors import RouteUnknown
 from .keys import gateway_of
+from .placement import place
 from .surfaces import read_any_ask
+from .upstreams import Upstreams
 
 
 async def preview_route(request: web.Request) -> web.Response:
     gateway = gateway_of(request)
-    authorize(request, gateway.upstreams.client_keys)
-    if gateway.routing is None:
+    upstreams, routing = gateway.upstreams, gateway.routing
+    authorize(request, upstreams.client_keys)
+    if routing is None:
         raise RouteUnknown("Routing is off: SEMROUTER_ENABLED is not set on this server.", code="routing_disabled")
     budget_seconds = read_budget_seconds(request, gateway.settings.routing_budget_ms)
-    text = read_any_ask(await read_bytes(request, gateway.upstreams.body_limit_bytes), gateway.settings.injected_tags)
-    verdict = await decide(gateway.routing, gateway.upstreams, text, budget_seconds)
-    answer = {
+    raw = await read_bytes(request, upstreams.body_limit_bytes)
+    verdict = await decide(routing, upstreams, read_any_ask(raw, gateway.settings.injected_tags), budget_seconds)
+    plan = place(raw, verdict.target, policy=routing.policy, upstreams=upstreams, merges_params=False)
+    answer: dict[str, Any] = {
         "decision": verdict.decision,
         "outcome": verdict.outcome,
-        "upstream": verdict.target.model,
+        "upstream": plan.choices[0].upstream.name,
         "cache": "hit" if verdict.cached else "miss",
     }
+    if request.query.get("explain") in {"1", "true"}:
+        answer |= _explained(raw, verdict.decision, routing.policy, upstreams)
     return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+
+def _explained(raw: bytes, decision: DecisionDocument | None, policy: Policy, upstreams: Upstreams) -> dict[str, Any]:
+    """Return the rule trace, which only the very policy that decided can give, and what each target lacks."""
+    needs = read_needs(raw)
+    lacking = {
+        target.name: shortfall(needs, upstreams.serving(target.model).abilities)
+        for target in policy_targets(policy).values()
+    }
+    decided_here = decision is not None and decision.policy == policy.revision
+    return {
+        "explanation": explain(policy, decision.scores) if decision and decided_here else None,
+        "eligibility": {"needs": needs, "lacking": lacking},
+        "policy_here": policy.revision,
+    }

@@ -12,15 +12,29 @@ async def live(_: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     gateway = gateway_of(request)
-    if gateway.routing is None:
-        return web.json_response({"status": "ok", "routing": "off"})
-    degraded = [] if await gateway.routing.router.probe() else ["triton"]
+    degraded = await _degraded(gateway)
+    is_ready = not _abstain_target_is_dead(gateway)
+    body = {
+        "status": ("degraded" if degraded else "ok") if is_ready else "unavailable",
+        "routing": "on" if gateway.routing else "off",
+        "degraded": degraded,
+        "upstreams": {name: _health(gateway, name) for name in gateway.upstreams},
+    }
+    return web.json_response(body, status=200 if is_ready else 503)
+
+
+async def _degraded(gateway: Gateway) -> list[str]:
+    degraded = []
+    if gateway.routing is not None and not await gateway.routing.router.probe():
+        degraded.append("triton")
     if gateway.configuration_error is not None:
         degraded.append("configuration")
-    if _abstain_target_is_dead(gateway):
-        return web.json_response({"status": "unavailable", "routing": "on", "degraded": degraded}, status=503)
-    return web.json_response({"status": "degraded" if degraded else "ok", "routing": "on", "degraded": degraded})
+    return degraded
+
+
+def _health(gateway: Gateway, upstream: str) -> str:
+    return "down" if gateway.upstreams.serving(upstream).is_known_dead else "up"
 
 
 def _abstain_target_is_dead(gateway: Gateway) -> bool:
-    return gateway.routing is not None and gateway.upstreams.serving(gateway.routing.policy.abstain.model).is_known_dead
+    return gateway.routing is not None and _health(gateway, gateway.routing.policy.abstain.model) == "down"

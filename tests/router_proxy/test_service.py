@@ -4,6 +4,7 @@ import json
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 
 from router_proxy.errors import ConfigurationInvalid
@@ -53,6 +54,36 @@ async def test_a_route_can_be_previewed_without_being_counted(proxy: Proxy, body
     assert (proxy.general.requests_begun, proxy.reasoning.requests_begun) == (0, 0)
 
 
+async def test_an_explained_preview_takes_the_decision_apart(proxy: Proxy) -> None:
+    answer = await proxy.post("/v1/route?explain=1", {"text": HARD})
+
+    explanation = answer.body["explanation"]
+    assert explanation["policy"] == answer.body["decision"]["policy"] == answer.body["policy_here"]
+    assert [check["path"] for check in explanation["checks"]] == ["$.reasoning_cutoff", "$.threshold_min_conf"]
+    assert explanation["flips"][0]["target"] == GENERAL
+    assert answer.body["eligibility"]["lacking"] == {GENERAL: None, REASONING: None}
+    assert HARD not in json.dumps(answer.body)
+
+
+async def test_a_decision_by_another_policy_is_not_explained_by_ours(proxy: Proxy, stand_in: StandInTriton) -> None:
+    stand_in.answer = msgspec.json.encode(msgspec.structs.replace(stand_in.decision(HARD), policy="another"))
+
+    answer = await proxy.post("/v1/route?explain=1", {"text": HARD})
+
+    assert (answer.body["decision"]["policy"], answer.body["explanation"]) == ("another", None)
+
+
+async def test_a_preview_names_the_upstream_that_can_take_the_request(
+    start_proxy: StartProxy, stand_in_url: str
+) -> None:
+    proxy = await start_proxy(stand_in_url, {"upstreams": {REASONING: {"tools": False}}})
+
+    answer = await proxy.post("/v1/route?explain=1", {"input": HARD, "tools": [{"type": "function"}]})
+
+    assert (answer.body["decision"]["target"], answer.body["upstream"]) == (REASONING, GENERAL)
+    assert answer.body["eligibility"]["lacking"] == {GENERAL: None, REASONING: "tools"}
+
+
 async def test_a_preview_without_text_says_so(proxy: Proxy) -> None:
     answer = await proxy.post("/v1/route", {"text": " "})
 
@@ -75,15 +106,19 @@ async def test_an_unknown_path_or_method_is_an_error_in_openais_format(
 
 async def test_alive_and_ready(proxy: Proxy) -> None:
     assert await get(proxy, "/health/live") == (200, {"status": "ok"})
-    assert await get(proxy, "/health/ready") == (200, {"status": "ok", "routing": "on", "degraded": []})
+    up = {GENERAL: "up", REASONING: "up"}
+    assert await get(proxy, "/health/ready") == (
+        200,
+        {"status": "ok", "routing": "on", "degraded": [], "upstreams": up},
+    )
 
 
 async def test_a_triton_that_is_gone_degrades_but_stays_ready(start_proxy: StartProxy, gone_url: str) -> None:
     proxy = await start_proxy(gone_url.removeprefix("http://"))
 
-    ready = await get(proxy, "/health/ready")
+    status, body = await get(proxy, "/health/ready")
 
-    assert ready == (200, {"status": "degraded", "routing": "on", "degraded": ["triton"]})
+    assert (status, body["status"], body["degraded"]) == (200, "degraded", ["triton"])
 
 
 async def test_an_abstain_target_known_to_be_dead_is_not_ready(
@@ -95,7 +130,7 @@ async def test_an_abstain_target_known_to_be_dead_is_not_ready(
 
     status, body = await get(proxy, "/health/ready")
 
-    assert (status, body["status"]) == (503, "unavailable")
+    assert (status, body["status"], body["upstreams"][GENERAL]) == (503, "unavailable", "down")
 
 
 async def test_one_log_line_explains_a_request_without_its_text(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
@@ -148,7 +183,8 @@ class TestRoutingOff:
 
     async def test_there_is_nothing_to_preview_and_the_proxy_is_ready(self, proxy: Proxy) -> None:
         assert (await proxy.post("/v1/route", {"text": HARD})).status == 404
-        assert await get(proxy, "/health/ready") == (200, {"status": "ok", "routing": "off"})
+        status, body = await get(proxy, "/health/ready")
+        assert (status, body["status"], body["routing"]) == (200, "ok", "off")
 
 
 async def test_a_policy_target_without_upstream_is_refused_at_start(start_proxy: StartProxy, tmp_path: Any) -> None:
