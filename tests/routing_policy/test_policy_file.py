@@ -157,8 +157,11 @@ def test_tests_of_a_policy_are_read_from_it_or_from_a_file_of_their_own(tmp_path
     assert [(case.text, case.expect.target) for case in cases] == [("hello", "small")]
 
 
-def test_a_policy_without_tests_has_none() -> None:
-    assert load_cases(CONFIGS / "semantic-router.yaml") == []
+def test_a_policy_without_tests_has_none(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_bytes(BINARY)
+
+    assert load_cases(file) == []
 
 
 def test_a_missing_policy_is_refused_by_name(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ RULES_CLASSIFIER = "topic_classifier"
 # Names travel in HTTP headers, so: visible ASCII, no space at either end (RFC 9110 §5.5).
 HeaderText = Annotated[str, msgspec.Meta(pattern="^[!-~]([ -~]*[!-~])?$", max_length=256)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Cutoff = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Threshold = Annotated[Share, msgspec.Meta(description="Below this confidence the abstain model answers.")]
+Cutoff = Annotated[float, msgspec.Meta(gt=0, lt=1, description="From this score of `reasoning` on it is reasoning.")]
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Label = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -63,27 +64,36 @@ class CaseForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("expected either scores or a text")
 
 
+Classifier = Annotated[HeaderText, msgspec.Meta(description="The Triton model that scores texts, or `keyword`.")]
+Tests = Annotated[
+    list[CaseForm], msgspec.Meta(description="Checked by `semrouter policy test`; serving takes no notice of them.")
+]
+
+
 class BinaryForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Reasoning or general; the abstain model below `threshold_min_conf`."""
 
     reasoning_model: HeaderText | TargetForm
     general_model: HeaderText | TargetForm
     abstain_onprem_model: HeaderText | TargetForm
-    threshold_min_conf: Share
+    threshold_min_conf: Threshold
     reasoning_cutoff: Cutoff = 0.5
-    classifier: HeaderText = BINARY_CLASSIFIER
-    tests: list[CaseForm] = []
+    classifier: Classifier = BINARY_CLASSIFIER
+    tests: Tests = []
 
 
 class RulesForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Ordered rules over any labels; the abstain model below `threshold_min_conf` or when no rule matches."""
 
     abstain_onprem_model: HeaderText | TargetForm
-    threshold_min_conf: Share
+    threshold_min_conf: Threshold
     rules: Annotated[list[RuleForm], msgspec.Meta(min_length=1)]
-    weights: dict[Label, Weight] = {}
-    classifier: HeaderText = RULES_CLASSIFIER
-    tests: list[CaseForm] = []
+    weights: Annotated[
+        dict[Label, Weight],
+        msgspec.Meta(description="Of several matches the largest weight x score wins; 1 where a label has none."),
+    ] = {}
+    classifier: Classifier = RULES_CLASSIFIER
+    tests: Tests = []
 
 
 class CasesForm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
