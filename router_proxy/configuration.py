@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from routing_policy.policy import Policy, policy_targets
+from routing_policy.policy import Policy, check_served
 from routing_policy.policy_file import load_policy
 
-from .errors import ConfigurationInvalid
 from .settings import Settings
 from .upstreams import Upstreams
 from .upstreams_file import load_upstreams
@@ -30,12 +29,5 @@ def load_configuration(
     upstreams = Upstreams(load_upstreams(settings.upstreams), environ, settings.upstreams, previous)
     policy = load_policy(settings.config) if settings.enabled else None
     if policy is not None:
-        _check_targets(policy, upstreams, settings)
+        check_served(policy, upstreams, str(settings.upstreams))
     return Configuration(upstreams=upstreams, policy=policy)
-
-
-def _check_targets(policy: Policy, upstreams: Upstreams, settings: Settings) -> None:
-    for target in policy_targets(policy).values():
-        if target.model not in upstreams:
-            expected = f"expected a model named in {settings.upstreams}, got {target.model!r}"
-            raise ConfigurationInvalid(policy.file, f"target {target.name!r}: {expected}")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from router_proxy.errors import ConfigurationInvalid
+from routing_policy.errors import PolicyInvalid
 from tests.stand_ins.triton import StandInTriton
 
 from .conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy
@@ -192,6 +192,6 @@ async def test_a_policy_target_without_upstream_is_refused_at_start(start_proxy:
     policy.write_text("{reasoning_model: big, general_model: g, abstain_onprem_model: g, threshold_min_conf: 0.6}")
 
     with pytest.raises(
-        ConfigurationInvalid, match=r"policy.yaml: target 'g': expected a model named in .*upstreams.yaml"
+        PolicyInvalid, match=r"policy.yaml: \$.abstain_onprem_model: expected a model named in .*upstreams.yaml"
     ):
         await start_proxy("127.0.0.1:1", SEMROUTER_CONFIG=str(policy))

@@ -1,6 +1,6 @@
 """What a routing policy is once loaded: the guide's two forms as frozen values, and the checks on their meaning."""
 
-from collections.abc import Container
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -106,18 +106,19 @@ def label_errors(policy: Policy, labels: list[str]) -> list[PolicyInvalid]:
             ]
 
 
-def check_served(policy: Policy, models: Container[str], upstreams_file: str) -> None:
+def check_served(policy: Policy, models: Iterable[str], upstreams_file: str) -> None:
     """Raise PolicyInvalid unless every target's model is one of `models`, those that `upstreams_file` names."""
     for error in target_errors(policy, models, upstreams_file):
         raise error
 
 
-def target_errors(policy: Policy, models: Container[str], upstreams_file: str) -> list[PolicyInvalid]:
+def target_errors(policy: Policy, models: Iterable[str], upstreams_file: str) -> list[PolicyInvalid]:
     """Return which targets have no upstream."""
+    served = set(models)
     return [
         PolicyInvalid(policy.file, path, f"expected a model named in {upstreams_file}, got {target.model!r}")
         for path, target in target_paths(policy)
-        if target.model not in models
+        if target.model not in served
     ]
 
 
