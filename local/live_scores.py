@@ -7,18 +7,19 @@ import aiohttp
 
 from .errors import LiveScoresUnavailable
 
-_HEADERS = {"X-Semrouter-Budget-Ms": "2000"}
+_BUDGET = {"X-Semrouter-Budget-Ms": "2000"}
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 class LiveScores:
-    """Asks one proxy; `url` is the proxy's, with or without /v1."""
+    """Asks one proxy; `url` is the proxy's, with or without /v1; `key` is a client key where it wants one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None) -> None:
         self._url = url.rstrip("/").removesuffix("/v1") + "/v1/route"
+        self._headers = _BUDGET if key is None else {**_BUDGET, "Authorization": f"Bearer {key}"}
 
     async def __aenter__(self) -> "LiveScores":
-        self._session = aiohttp.ClientSession(headers=_HEADERS, timeout=_TIMEOUT)
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=_TIMEOUT)
         return self
 
     async def __aexit__(
@@ -31,7 +32,7 @@ class LiveScores:
         answer = await self._ask(text)
         decision = answer.get("decision")
         if not isinstance(decision, dict) or not isinstance(decision.get("scores"), dict):
-            raise LiveScoresUnavailable(f"{self._url}: no decision was taken: {answer.get('outcome', answer)}")
+            raise LiveScoresUnavailable(f"{self._url}: no decision was taken: {_why(answer)}")
         return dict(decision["scores"])
 
     async def _ask(self, text: str) -> dict[str, Any]:
@@ -45,3 +46,13 @@ class LiveScores:
         if not isinstance(answer, dict):
             raise LiveScoresUnavailable(f"{self._url}: expected a semantic router, got {answer!r}")
         return answer
+
+
+def _why(answer: dict[str, Any]) -> Any:
+    match answer:
+        case {"outcome": outcome}:
+            return outcome
+        case {"error": {"message": message}}:
+            return message
+        case _:
+            return answer

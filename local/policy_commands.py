@@ -1,8 +1,9 @@
 """`semrouter policy`: what a policy says, decides and would change, before it is put in force."""
 
 import asyncio
+import os
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +12,7 @@ import msgspec
 
 from routing_policy.errors import PolicyInvalid
 from routing_policy.explanation import explain
-from routing_policy.policy import Policy
+from routing_policy.policy import Policy, label_errors
 from routing_policy.policy_file import load_cases, load_policy
 from routing_policy.policy_forms import CaseForm
 
@@ -33,6 +34,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 DIRECTORY = click.Path(file_okay=False, exists=True, path_type=Path)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 PROXY_URL = click.option("--url", help="A live proxy, whose classifier scores texts.")
+PROXY_KEY = click.option("--key-env", metavar="VARIABLE", help="The environment variable with that proxy's client key.")
 PRICES = click.option(
     "--prices", type=FILE, help="YAML: target to {prompt, completion}, the price of a million tokens."
 )
@@ -109,13 +111,14 @@ def _count(number: int, noun: str) -> str:
 @click.argument("file", type=POLICY)
 @click.option("--cases", type=FILE, help="A file of tests; default: the policy's own `tests:`.")
 @PROXY_URL
-def test(*, file: Policy, cases: Path | None, url: str | None) -> None:
+@PROXY_KEY
+def test(*, file: Policy, cases: Path | None, url: str | None, key_env: str | None) -> None:
     """Run the tests of the policy FILE: scores, or texts scored by a live proxy, against what must be decided."""
     try:
         wanted = load_cases(cases or Path(file.file))
     except PolicyInvalid as exc:
         raise PolicyRefused(str(exc)) from exc
-    verdicts = asyncio.run(_run_cases(file, wanted, url))
+    verdicts = asyncio.run(_run_cases(file, wanted, _live(url, key_env)))
     click.echo(", ".join(f"{verdicts[verdict]} {verdict.lower()}" for verdict in ("PASSED", "FAILED", "SKIPPED")))
     if verdicts["FAILED"]:
         raise PolicyRefused(f"{file.file}: {_count(verdicts['FAILED'], 'test')} failed")
@@ -123,10 +126,13 @@ def test(*, file: Policy, cases: Path | None, url: str | None) -> None:
         raise PolicyRefused(f"{cases or file.file}: nothing was tested")
 
 
-async def _run_cases(policy: Policy, cases: list[CaseForm], url: str | None) -> Counter[Verdict]:
+def _live(url: str | None, key_env: str | None) -> LiveScores | None:
+    return None if url is None else LiveScores(url, os.environ.get(key_env or ""))
+
+
+async def _run_cases(policy: Policy, cases: list[CaseForm], live: LiveScores | None) -> Counter[Verdict]:
     verdicts: Counter[Verdict] = Counter()
-    async with AsyncExitStack() as stack:
-        live = await stack.enter_async_context(LiveScores(url)) if url else None
+    async with live or nullcontext():
         for index, case in enumerate(cases):
             result = await _run_case(policy, case, case_name(case, index), live)
             click.echo(f"{result.verdict:7}  {result.name} ({result.detail})")
@@ -139,7 +145,7 @@ async def _run_case(policy: Policy, case: CaseForm, name: str, live: LiveScores 
         return run_case(policy, case, name, case.scores)
     if live is None:
         return CaseResult(name=name, verdict="SKIPPED", detail="a text needs --url")
-    return run_case(policy, case, name, await live.score(str(case.text)))
+    return run_case(policy, case, name, await _live_scores(live, policy, str(case.text)))
 
 
 @policy.command("explain")
@@ -147,15 +153,18 @@ async def _run_case(policy: Policy, case: CaseForm, name: str, live: LiveScores 
 @click.option("--scores", help="""JSON, such as '{"reasoning": 0.7}'.""")
 @click.option("--text", help="A prompt; needs --url.")
 @PROXY_URL
+@PROXY_KEY
 @AS_JSON
-def explain_decision(*, file: Policy, scores: str | None, text: str | None, url: str | None, as_json: bool) -> None:
+def explain_decision(
+    *, file: Policy, scores: str | None, text: str | None, url: str | None, key_env: str | None, as_json: bool
+) -> None:
     """Show what the policy FILE decides on scores or a text, by which comparisons, and what would flip it."""
     if (scores is None) == (text is None):
         raise click.UsageError("expected either --scores or --text")
     if scores is not None:
         given = parse_scores(scores)
-    elif url is not None:
-        given = asyncio.run(_live_scores(url, str(text)))
+    elif live := _live(url, key_env):
+        given = asyncio.run(_ask(live, file, str(text)))
     else:
         raise click.UsageError("--text needs --url, the proxy whose classifier scores it")
     explanation = explain(file, complete_scores(file, given))
@@ -165,9 +174,17 @@ def explain_decision(*, file: Policy, scores: str | None, text: str | None, url:
         click.echo("\n".join(explanation_lines(explanation)))
 
 
-async def _live_scores(url: str, text: str) -> dict[str, float]:
-    async with LiveScores(url) as live:
-        return await live.score(text)
+async def _ask(live: LiveScores, policy: Policy, text: str) -> dict[str, float]:
+    async with live:
+        return await _live_scores(live, policy, text)
+
+
+async def _live_scores(live: LiveScores, policy: Policy, text: str) -> dict[str, float]:
+    """Score `text` by the classifier in use, which must have the labels that the policy needs."""
+    scores = await live.score(text)
+    for error in label_errors(policy, list(scores)):
+        raise PolicyRefused(str(error))
+    return scores
 
 
 @policy.command("replay")

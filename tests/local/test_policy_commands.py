@@ -160,6 +160,35 @@ tests:
         assert result.exit_code == 0
         assert result.stdout.endswith("4 passed, 0 failed, 0 skipped\n")
 
+    async def test_a_proxy_that_wants_a_key_is_given_the_one_in_the_variable_named(
+        self,
+        start_proxy: StartProxy,  # noqa: F811 - the fixture
+        stand_in_url: str,  # noqa: F811 - the fixture
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("TEAM_KEY", "secret")
+        proxy = await start_proxy(stand_in_url, {"client_keys_env": ["TEAM_KEY"]}, TEAM_KEY="secret")  # noqa: F811 - one of our own
+        asked = ("test", CONFIGS / "semantic-router-binary.yaml", "--url", str(proxy.client.make_url("/")))
+
+        refused = await asyncio.to_thread(semrouter, *asked)
+        admitted = await asyncio.to_thread(semrouter, *asked, "--key-env", "TEAM_KEY")
+
+        assert (refused.exit_code, admitted.exit_code) == (1, 0)
+        assert "no decision was taken: Authorization: expected one of this server's client keys" in refused.stderr
+
+    async def test_a_classifier_that_lacks_the_policys_labels_cannot_score_for_it(
+        self,
+        tmp_path: Path,
+        proxy: Proxy,  # noqa: F811 - the fixture
+    ) -> None:
+        shipped = (CONFIGS / "semantic-router.yaml").read_text(encoding="utf-8").partition("tests:")[0]
+        policy = written(tmp_path, "policy.yaml", shipped + "tests: [{text: hi, expect: {rationale: general}}]")
+
+        result = await asyncio.to_thread(semrouter, "test", policy, "--url", str(proxy.client.make_url("/")))
+
+        assert result.exit_code == 1
+        assert "$.rules[0].when_any[1].label: expected a label of topic_classifier" in result.stderr
+
     def test_a_proxy_that_is_not_there_is_named(self, tmp_path: Path, gone_url: str) -> None:  # noqa: F811 - the fixture
         policy = written(tmp_path, "policy.yaml", POLICY + "tests: [{text: hi, expect: {target: big}}]")
 
