@@ -11,6 +11,7 @@ import msgspec
 
 from .checkpoints import DEFAULT_CHECKPOINT
 from .errors import ExportError
+from .evaluation_command import eval_command
 from .training_command import train_command
 
 if TYPE_CHECKING:
@@ -187,4 +188,4 @@ def describe(version: "InstalledVersion") -> str:
     )
 
 
-COMMANDS: list[click.Command] = [export, bundle, train_command]
+COMMANDS: list[click.Command] = [export, bundle, train_command, eval_command]
