@@ -17,6 +17,11 @@ from .documents import Block, all_blocks
 
 EXAMPLES = [block for block in all_blocks("bash") if block.text.startswith("curl ") and block.output is not None]
 CURLS = [pytest.param(block, id=block.place) for block in EXAMPLES]
+CHECKS = [
+    pytest.param(block, id=block.place)
+    for block in all_blocks("bash")
+    if block.text.startswith(".venv/bin/semrouter check") and block.output is not None
+]
 PROGRAMS = [pytest.param(block, id=block.place) for block in all_blocks("python") if block.output is not None]
 FORM = "application/x-www-form-urlencoded"  # what curl -d says unless told otherwise
 
@@ -89,6 +94,15 @@ async def test_a_request_gets_the_printed_answer(stack: Stack, block: Block) -> 
         assert [str(value) for value in select(json.loads(body), curl.jq)] == block.output.splitlines()
     else:
         assert [line for line in block.output.splitlines() if line not in head and line not in body] == []
+
+
+@pytest.mark.parametrize("block", CHECKS)
+def test_the_check_prints_what_the_document_says(stack: Stack, block: Block) -> None:
+    command = [sys.executable, "-m", "local.cli", "check", stack.url]
+
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (result.stdout.strip(), result.returncode) == (block.output, 0), result.stderr
 
 
 @pytest.mark.parametrize("block", PROGRAMS)
