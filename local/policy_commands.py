@@ -30,6 +30,7 @@ from .stack import CHECKOUT
 CONFIGS = CHECKOUT / "configs"
 SHIPPED_POLICIES = (CONFIGS / "semantic-router-binary.yaml", CONFIGS / "semantic-router.yaml")
 INSTALLED = CHECKOUT / ".run" / "model_repository"
+SHIPPED = CHECKOUT / "model_repository"
 FILE = click.Path(dir_okay=False, path_type=Path)
 DIRECTORY = click.Path(file_okay=False, exists=True, path_type=Path)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -76,15 +77,15 @@ def policy() -> None:
     "--repository",
     type=DIRECTORY,
     envvar="SEMROUTER_REPOSITORY",
-    help="Where classifiers are installed. Default: .run/model_repository, before the first run the checkout's.",
+    help="Where classifiers are installed. Default: .run/model_repository, then the checkout's.",
 )
 def lint(*, files: tuple[Path, ...], strict: bool, upstreams: Path, repository: Path | None) -> None:
     """Check policy FILES (default: those in configs/) as they are checked where they are served."""
     served = lint_upstreams(_shown(upstreams))
-    installed = repository or _shown(INSTALLED if INSTALLED.is_dir() else CHECKOUT / "model_repository")
+    repositories = [repository] if repository else [_shown(INSTALLED), _shown(SHIPPED)]
     findings = [*served.findings]
     for file in files or map(_shown, SHIPPED_POLICIES):
-        findings += lint_policy(file, served, installed)
+        findings += lint_policy(file, served, repositories)
     for finding in findings:
         click.echo(finding)
     _refuse(findings, strict=strict)

@@ -1,7 +1,7 @@
 """Every check that a policy passes before it is served, made at once and with line numbers, and what to warn about."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -51,15 +51,18 @@ def lint_upstreams(file: Path) -> Upstreams:
         )
 
 
-def lint_policy(file: Path, upstreams: Upstreams, repository: Path) -> list[Finding]:
-    """Check the policy in `file` by itself, against the models served and against its installed classifier."""
+def lint_policy(file: Path, upstreams: Upstreams, repositories: Sequence[Path]) -> list[Finding]:
+    """Check the policy in `file` by itself, against the models served and against its classifier.
+
+    The classifier is the one installed in the first of `repositories` that has any version of it.
+    """
     data = b""
     try:
         data = read_policy_file(file)
         policy = parse_policy(data, str(file))
     except PolicyInvalid as exc:
         return [_finding(data, "error", exc)]
-    errors, warnings = _against_classifier(policy, repository)
+    errors, warnings = _against_classifier(policy, repositories)
     if upstreams.models is not None:
         errors += target_errors(policy, upstreams.models, str(upstreams.file))
     warnings += [_invalid(policy, warning) for warning in policy_warnings(policy)]
@@ -69,15 +72,19 @@ def lint_policy(file: Path, upstreams: Upstreams, repository: Path) -> list[Find
     ]
 
 
-def _against_classifier(policy: Policy, repository: Path) -> tuple[list[PolicyInvalid], list[PolicyInvalid]]:
+def _against_classifier(
+    policy: Policy, repositories: Sequence[Path]
+) -> tuple[list[PolicyInvalid], list[PolicyInvalid]]:
     if policy.classifier == KEYWORD:
         return [], []
     try:
-        bundle = _installed_bundle(repository / policy.classifier)
+        installed = (_installed_bundle(repository / policy.classifier) for repository in repositories)
+        bundle = next(filter(None, installed), None)
     except BundleInvalid as exc:
         return [PolicyInvalid(policy.file, "$.classifier", str(exc))], []
     if bundle is None:
-        reason = f"labels were not checked: {repository} has no version of {policy.classifier}"
+        places = " or ".join(map(str, repositories))
+        reason = f"labels were not checked: no version of {policy.classifier} in {places}"
         return [], [PolicyInvalid(policy.file, "$.classifier", reason)]
     warnings = [*_labels_of_tests(policy, bundle.labels)]
     if bundle.problem_type == "single_label_classification":

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from local.policy_lint import Finding, lint_policy, lint_upstreams
+from local.policy_lint import Finding, Upstreams, lint_policy, lint_upstreams
 from routing_policy.bundle import Bundle, bundle_revision
 from routing_policy.errors import PolicyInvalid
 from routing_policy.policy import check_labels, check_served
@@ -70,7 +70,7 @@ def lint(repository: Path, policy: str, upstreams: str = UPSTREAMS) -> list[str]
     file.write_text(policy)
     upstreams_file.write_text(upstreams)
     served = lint_upstreams(upstreams_file)
-    findings = [*served.findings, *lint_policy(file, served, repository)]
+    findings = [*served.findings, *lint_policy(file, served, [repository])]
     return [str(finding).replace(f"{repository}/", "") for finding in findings]
 
 
@@ -123,7 +123,7 @@ def test_a_policy_that_can_be_served_has_no_findings(repository: Path) -> None:
             "classifier: topics",
             "classifier: absent",
             "3: warning: $.classifier",
-            "labels were not checked: . has no version of absent",
+            "labels were not checked: no version of absent in .",
             id="classifier that is not installed",
         ),
     ],
@@ -132,6 +132,14 @@ def test_one_defect_gives_one_finding(repository: Path, old: str, new: str, plac
     findings = lint(repository, RULES.replace(old, new))
 
     assert [finding.replace(str(repository), ".") for finding in findings] == [f"policy.yaml:{place}: {reason}"]
+
+
+def test_the_first_repository_with_the_classifier_counts(repository: Path) -> None:
+    file = repository / "policy.yaml"
+    file.write_text(RULES)
+    upstreams = Upstreams(file=repository, models=None, findings=[])
+
+    assert lint_policy(file, upstreams, [repository / "absent", repository]) == []
 
 
 def test_labels_of_a_keyword_policy_are_not_compared(repository: Path) -> None:
@@ -195,7 +203,7 @@ def test_a_wrong_upstreams_file_is_an_error_and_targets_are_then_not_compared_wi
 def test_files_that_are_not_there_are_errors(repository: Path) -> None:
     served = lint_upstreams(repository / "no-upstreams.yaml")
 
-    findings = [*served.findings, *lint_policy(repository / "no-policy.yaml", served, repository)]
+    findings = [*served.findings, *lint_policy(repository / "no-policy.yaml", served, [repository])]
 
     assert [(Path(f.file).name, f.line, f.reason) for f in findings] == [
         ("no-upstreams.yaml", 1, "cannot be read: No such file or directory"),
@@ -225,7 +233,7 @@ def test_serving_refuses_with_the_same_path_and_reason(repository: Path, policy:
 
 @pytest.mark.parametrize("name", ["semantic-router-binary.yaml", "semantic-router.yaml"])
 def test_the_shipped_policies_fit_the_shipped_upstreams(name: str, tmp_path: Path) -> None:
-    findings = lint_policy(CONFIGS / name, lint_upstreams(CONFIGS / "upstreams.yaml"), tmp_path)
+    findings = lint_policy(CONFIGS / name, lint_upstreams(CONFIGS / "upstreams.yaml"), [tmp_path])
 
     assert [finding.path for finding in findings] == ["$.classifier"]
 
