@@ -14,9 +14,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.conftest import CHECKOUT
-from tests.router_proxy.conftest import start_proxy
+from tests.router_proxy.conftest import gone_url, start_proxy
 
-__all__ = ["start_proxy"]  # a fixture of the proxy's tests, used here too
+__all__ = ["gone_url", "start_proxy"]  # fixtures of the proxy's tests, used here too
 
 DOCKER = CHECKOUT / "docker"
 RunTool = Callable[..., str]
