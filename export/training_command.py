@@ -9,7 +9,9 @@ from .errors import ExportError
 
 
 @click.command("train")
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="JSONL with a text and a label per line.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, multiple=True, help="JSONL, a text and a label a line."
+)
 @click.option("--dev", type=click.Path(path_type=Path), help="JSONL to stop by and calibrate on [a tenth of --data].")
 @click.option("--label-field", default="label", show_default=True, help="The field with the label to learn.")
 @click.option("--topic-field", help="A second label, learned beside the first; it helps and does not ship.")

@@ -44,7 +44,7 @@ CHECK_PROMPTS = 200  # dev prompts the exported graph is compared on
 class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line asks for."""
 
-    data: Path
+    data: tuple[Path, ...]
     output: Path
     dev: Path | None = None
     label_field: str = "label"
@@ -91,7 +91,11 @@ def _check_folders(request: TrainingRequest) -> None:
 
 def _plan(request: TrainingRequest) -> Course:
     """Read the data, leaving the guide's examples out, and choose the recipe."""
-    prompts = read_prompts(request.data, request.label_field, request.topic_field, request.labels)
+    prompts = [
+        prompt
+        for file in request.data
+        for prompt in read_prompts(file, request.label_field, request.topic_field, request.labels)
+    ]
     if request.dev is None:
         random.Random(request.seed).shuffle(prompts)  # noqa: S311 - repeatable, nothing secret
         held = max(len(prompts) // DEV_SHARE, 1)
