@@ -4,21 +4,20 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from .calibration_command import calibrate
 from .checkpoints import DEFAULT_CHECKPOINT
-from .errors import ExportError
+from .command_errors import shows_errors
 from .evaluation_command import eval_command
 from .training_command import train_command
 
 if TYPE_CHECKING:
     from .installation import InstalledVersion, LoadModel
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 PRECISIONS = ("int8", "fp16", "fp32")
 
 
@@ -33,19 +32,6 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
         from .triton_control import load_model  # noqa: PLC0415 - see the module docstring
 
         return None if self.triton_url is None else functools.partial(load_model, self.triton_url)
-
-
-def shows_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Turn what this package raises on purpose into one line on stderr and exit code 1."""
-
-    @functools.wraps(command)
-    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        try:
-            return command(*args, **kwargs)
-        except ExportError as exc:
-            raise click.ClickException(str(exc)) from exc
-
-    return run
 
 
 REPOSITORY = click.option(
@@ -188,4 +174,4 @@ def describe(version: "InstalledVersion") -> str:
     )
 
 
-COMMANDS: list[click.Command] = [export, bundle, train_command, eval_command]
+COMMANDS: list[click.Command] = [export, bundle, train_command, eval_command, calibrate]

@@ -8,6 +8,7 @@ GraphUnusable           ONNX Runtime cannot open or run a graph
 TokenizerUnusable       a tokenizer.json cannot be read
 BundleRejected          a bundle must not be installed
 VersionNotFound         there is no installed version to act on
+GoalUnreachable         no cutoff of a policy achieves what was asked for
 TritonRefused           Triton did not load what was installed
 """
 
@@ -105,6 +106,16 @@ class VersionNotFound(ExportError):
         super().__init__(f"{classifier}: {reason}")
         self.classifier = classifier
         self.reason = reason
+
+
+class GoalUnreachable(ExportError):
+    """No cutoff meets the goal on the prompts it was tried on."""
+
+    def __init__(self, goal: str, bound: float, prompts: int) -> None:
+        super().__init__(f"no cutoff between 0.01 and 0.99 reaches {goal} {bound:g} on these {prompts} prompts")
+        self.goal = goal
+        self.bound = bound
+        self.prompts = prompts
 
 
 class TritonRefused(ExportError):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .errors import ExportError
+from .command_errors import shows_errors
 
 
 @click.command("eval")
@@ -19,6 +19,7 @@ from .errors import ExportError
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every figure here.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a page with plots here.")
 @click.option("--resamples", type=click.IntRange(10), default=1000, show_default=True, help="For the intervals.")
+@shows_errors
 def eval_command(
     *,
     directory: Path,
@@ -33,20 +34,16 @@ def eval_command(
     import msgspec  # noqa: PLC0415 - see `export.commands`
 
     from routing_policy.bundle import read_bundle  # noqa: PLC0415 - as above
-    from routing_policy.errors import BundleInvalid  # noqa: PLC0415 - as above
 
     from .evaluation import EvaluationOptions, evaluate  # noqa: PLC0415 - torch, which `--help` must not need
     from .evaluation_data import SHIPPED_PROMPTS, read_evaluation_rows  # noqa: PLC0415 - as above
     from .report import html_report, text_report  # noqa: PLC0415 - as above
 
-    try:
-        labels = read_bundle(directory).labels
-        rows = read_evaluation_rows(data or SHIPPED_PROMPTS, labels, label_field)
-        training = read_evaluation_rows(train_data, labels, label_field) if train_data else []
-        name = data.name if data else "this project's own evaluation set"
-        evaluation = evaluate(directory, rows, name, training=training, options=EvaluationOptions(resamples=resamples))
-    except (ExportError, BundleInvalid) as exc:
-        raise click.ClickException(str(exc)) from exc
+    labels = read_bundle(directory).labels
+    rows = read_evaluation_rows(data or SHIPPED_PROMPTS, labels, label_field)
+    training = read_evaluation_rows(train_data, labels, label_field) if train_data else []
+    name = data.name if data else "this project's own evaluation set"
+    evaluation = evaluate(directory, rows, name, training=training, options=EvaluationOptions(resamples=resamples))
     click.echo(text_report(evaluation))
     if json_file:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(evaluation), indent=1) + b"\n")

@@ -61,7 +61,7 @@ def open_session(graph: Path, threads: int = 0) -> Any:
     """Open `graph` on the CPU; raises GraphUnusable when ONNX Runtime cannot serve it."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # warnings about nodes it folds are of no use to anyone
+    options.log_severity_level = 4  # what matters is raised as well, and would otherwise be shown twice
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
