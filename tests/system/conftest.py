@@ -57,7 +57,9 @@ def run_stack(directory: Path, *arguments: str) -> Iterator[Stack]:
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEMROUTER_")}
     environment["PYTHONUNBUFFERED"] = "1"
-    with ManagedProcess("stack", command, environment, directory / "stack.log") as process:
+    log = directory / "stack.log"
+    log.unlink(missing_ok=True)  # an earlier run in this directory was ready too
+    with ManagedProcess("stack", command, environment, log) as process:
         process.wait_until(lambda: "The semantic router is ready" in process.read_log(), timeout_seconds=90)
         yield Stack(process=process, url=f"http://127.0.0.1:{proxy}", triton_http_port=http, triton_grpc_port=grpc)
 

@@ -32,15 +32,16 @@ async def test_a_given_model_is_installed_once_and_decides(tmp_path: Path) -> No
     model = write_guide_files(tmp_path / "given")
     arguments = ("--model-path", str(model), "--tokenizer-path", str(model.with_name("tokenizer.json")))
 
+    outputs = []
     for _ in range(2):
         with run_stack(tmp_path, *arguments) as stack:
             _, hard = await ask(stack, "auto", "router", "hard")
             response, easy = await ask(stack, "auto", "router", "easy")
-            output = stack.output()
+            outputs.append(stack.output())
 
         assert (hard["model"], easy["model"]) == (DEEPSEEK, LLAMA)
         assert response.headers["x-semrouter-classifier"].startswith("reasoning_classifier/2/")
-    assert output.count("installed") == 1
+    assert ["installed" in output for output in outputs] == [True, False]
 
 
 def test_a_given_model_that_cannot_serve_is_refused_by_name(tmp_path: Path) -> None:
