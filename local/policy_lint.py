@@ -66,10 +66,11 @@ def lint_policy(file: Path, upstreams: Upstreams, repositories: Sequence[Path]) 
     if upstreams.models is not None:
         errors += target_errors(policy, upstreams.models, str(upstreams.file))
     warnings += [_invalid(policy, warning) for warning in policy_warnings(policy)]
-    return [
+    findings = [
         *(_finding(data, "error", error) for error in errors),
         *(_finding(data, "warning", warning) for warning in warnings),
     ]
+    return sorted(findings, key=lambda finding: finding.line)
 
 
 def _against_classifier(

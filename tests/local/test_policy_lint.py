@@ -146,14 +146,14 @@ def test_labels_of_a_keyword_policy_are_not_compared(repository: Path) -> None:
     assert lint(repository, RULES.replace("classifier: topics", "classifier: keyword")) == []
 
 
-def test_all_wrong_labels_and_targets_are_found_at_once(repository: Path) -> None:
+def test_all_wrong_labels_and_targets_are_found_at_once_by_line(repository: Path) -> None:
     wrong = RULES.replace("label: math", "label: sports").replace("label: code", "label: cooking")
 
     errors = [
         finding.split(": ")[2] for finding in lint(repository, wrong.replace("small", "tiny")) if "error" in finding
     ]
 
-    assert errors == ["$.rules[0].when_any[0].label", "$.rules[1].when_any[0].label", "$.abstain_onprem_model"]
+    assert errors == ["$.abstain_onprem_model", "$.rules[0].when_any[0].label", "$.rules[1].when_any[0].label"]
 
 
 def test_weights_are_judged_by_the_kind_of_scores_the_classifier_gives(repository: Path) -> None:
