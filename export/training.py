@@ -44,6 +44,7 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
     prompts: list[LabelledPrompt]
     dev: list[LabelledPrompt]
+    unseen: list[LabelledPrompt] = []  # of sources held out of both, to judge by
     labels: list[str]
     topics: list[str]
     recipe: Recipe
@@ -66,14 +67,6 @@ class Pass(msgspec.Struct, frozen=True):
 
     accuracy: float
     loss: float
-
-
-def plan_course(
-    prompts: list[LabelledPrompt], dev: list[LabelledPrompt], labels: Sequence[str] | None, recipe: Recipe
-) -> Course:
-    found = sorted({prompt.label for prompt in prompts})
-    topics = sorted({prompt.topic for prompt in prompts if prompt.topic is not None})
-    return Course(prompts=prompts, dev=dev, labels=list(labels or found), topics=topics, recipe=recipe)
 
 
 def new_student(course: Course, donor: Path) -> Student:
@@ -151,18 +144,30 @@ def teach(course: Course, teacher: Teacher, texts: Sequence[str]) -> Taught:
 
 
 def measure(course: Course, network: Any, tokenizer: Tokenizer) -> Pass:
-    logits, labels = dev_logits(course, network, tokenizer)
+    logits, labels = score(course, network, tokenizer, course.dev)
     accuracy = (logits.argmax(-1) == labels).float().mean()
     return Pass(float(accuracy), float(functional.cross_entropy(logits, labels)))
 
 
-def dev_logits(course: Course, network: Any, tokenizer: Tokenizer) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return logits float32 [dev prompts, labels] and the right labels' numbers, int64 [dev prompts]."""
-    ids = encode(tokenizer, [prompt.text for prompt in course.dev], course.recipe.max_tokens)
+def accuracy_by_label(
+    course: Course, network: Any, tokenizer: Tokenizer, prompts: Sequence[LabelledPrompt]
+) -> dict[str, float]:
+    """Return the share judged right among the prompts of each label, in the order of the labels."""
+    logits, labels = score(course, network, tokenizer, prompts)
+    right = logits.argmax(-1) == labels
+    found = [(name, right[labels == index]) for index, name in enumerate(course.labels)]
+    return {name: round(float(rows.float().mean()), 4) for name, rows in found if len(rows)}
+
+
+def score(
+    course: Course, network: Any, tokenizer: Tokenizer, prompts: Sequence[LabelledPrompt]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits float32 [prompts, labels] and the right labels' numbers, int64 [prompts]."""
+    ids = encode(tokenizer, [prompt.text for prompt in prompts], course.recipe.max_tokens)
     logits = torch.zeros(len(ids), len(course.labels))
     for rows, outputs in predict(network, ids):
         logits[rows] = outputs.logits
-    return logits, torch.tensor([course.labels.index(prompt.label) for prompt in course.dev])
+    return logits, torch.tensor([course.labels.index(prompt.label) for prompt in prompts])
 
 
 def save_checkpoint(student: Student, folder: Path) -> None:

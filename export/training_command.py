@@ -22,6 +22,7 @@ from .errors import ExportError
 )
 @click.option("--teacher", type=click.Path(path_type=Path), help="BERT folder to fine-tune first and learn from.")
 @click.option("--source-weight", multiple=True, metavar="SOURCE=WEIGHT", help="Take rows of this source less often.")
+@click.option("--hold-out", multiple=True, metavar="SOURCE", help="Keep this source's rows out and report on them.")
 @click.option("--layers", type=click.IntRange(1), default=7, show_default=True, help="Of a new classifier.")
 @click.option("--hidden", type=click.IntRange(8), default=256, show_default=True, help="Of a new classifier.")
 @click.option("--vocabulary", type=click.IntRange(100), default=12_000, show_default=True, help="Largest.")

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ GUIDE_STEMS = (
 )
 GUIDE_SUM = re.compile(r"\b(2|two)\s*(\+|plus|and)\s*(2|two)\b", re.IGNORECASE)
 SHORT_CHARACTERS = 80
+LARGEST_HELD_SOURCE = 250  # so that no held-out source decides the figure
 
 
 class LabelledPrompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +66,22 @@ def read_prompts(
 
 def without_guide(prompts: Iterable[LabelledPrompt]) -> list[LabelledPrompt]:
     return [prompt for prompt in prompts if not is_near_guide(prompt.text)]
+
+
+def hold_out(
+    prompts: Iterable[LabelledPrompt], sources: Collection[str]
+) -> tuple[list[LabelledPrompt], list[LabelledPrompt]]:
+    """Split `prompts` into those of other sources and those of `sources`, of which each gives at most 250."""
+    kept: list[LabelledPrompt] = []
+    held: list[LabelledPrompt] = []
+    counts: Counter[str] = Counter()
+    for prompt in prompts:
+        if prompt.source not in sources:
+            kept.append(prompt)
+        elif counts[prompt.source] < LARGEST_HELD_SOURCE:
+            counts[prompt.source] += 1
+            held.append(prompt)
+    return kept, held
 
 
 def source_weights(prompts: Sequence[LabelledPrompt], scale: Mapping[str, float]) -> list[float]:

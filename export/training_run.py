@@ -22,14 +22,15 @@ from .training import (
     Pass,
     Recipe,
     Student,
-    dev_logits,
+    Teacher,
+    accuracy_by_label,
     fine_tune_teacher,
     fit,
     new_student,
-    plan_course,
     save_checkpoint,
+    score,
 )
-from .training_data import read_prompts, without_guide
+from .training_data import hold_out, read_prompts, without_guide
 from .training_loop import Report, Schedule
 from .variants import Precision
 
@@ -54,6 +55,7 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
     init_embeddings: Path | None = None
     teacher: Path | None = None
     source_weights: dict[str, float] = {}
+    hold_out: tuple[str, ...] = ()
     layers: int = SmallShape().layers
     hidden: int = SmallShape().hidden
     vocabulary: int = 12_000
@@ -77,8 +79,11 @@ def run_training(request: TrainingRequest, report: Report) -> Bundle:
     student = _start(request, course)
     teacher = None if request.teacher is None else fine_tune_teacher(course, request.teacher, report)
     passes = fit(course, student, teacher, report)
+    unseen = _unseen_figures(course, student, teacher)
+    for name, figures in unseen.items():
+        report(f"{name} on {len(course.unseen)} prompts of sources held out: {figures}")
     save_checkpoint(student, request.output / CHECKPOINT_FOLDER)
-    return _bundle(request, course, student, passes)
+    return _bundle(request, course, student, {**_figures(course, passes), "unseen_sources": unseen})
 
 
 def _check_folders(request: TrainingRequest) -> None:
@@ -103,7 +108,15 @@ def _plan(request: TrainingRequest) -> Course:
     else:
         known = request.labels or sorted({prompt.label for prompt in prompts})
         dev = read_prompts(request.dev, request.label_field, None, known)
-    return plan_course(without_guide(prompts), without_guide(dev), request.labels, _recipe(request))
+    prompts, unseen = hold_out(without_guide(prompts), request.hold_out)
+    return Course(
+        prompts=prompts,
+        dev=hold_out(without_guide(dev), request.hold_out)[0],
+        unseen=unseen,
+        labels=request.labels or sorted({prompt.label for prompt in prompts}),
+        topics=sorted({prompt.topic for prompt in prompts if prompt.topic is not None}),
+        recipe=_recipe(request),
+    )
 
 
 def _recipe(request: TrainingRequest) -> Recipe:
@@ -139,14 +152,24 @@ def _pretrained(checkpoint: Path, labels: list[str]) -> Any:
         )
 
 
-def _bundle(request: TrainingRequest, course: Course, student: Student, passes: list[Pass]) -> Bundle:
+def _unseen_figures(course: Course, student: Student, teacher: Teacher | None) -> dict[str, dict[str, float]]:
+    """Return the accuracy by label on the sources held out, of the classifier and of its teacher."""
+    if not course.unseen:
+        return {}
     network = StudentNetwork(student.classifier, 1, 1)
-    logits, labels = dev_logits(course, network, student.tokenizer)
+    figures = {"classifier": accuracy_by_label(course, network, student.tokenizer, course.unseen)}
+    if teacher is not None:
+        figures["teacher"] = accuracy_by_label(course, teacher.network, teacher.tokenizer, course.unseen)
+    return figures
+
+
+def _bundle(request: TrainingRequest, course: Course, student: Student, figures: dict[str, Any]) -> Bundle:
+    logits, labels = score(course, StudentNetwork(student.classifier, 1, 1), student.tokenizer, course.dev)
     options = BundleOptions(
         precision=request.precision,
         temperature=round(fit_temperature(logits.numpy(), labels.numpy()), 4),
         prompts=[prompt.text for prompt in course.dev[:CHECK_PROMPTS]],
-        figures={"training": _figures(course, passes)},
+        figures={"training": figures},
     )
     checkpoint = locate_checkpoint(str(request.output / CHECKPOINT_FOLDER))
     return build_bundle(checkpoint, request.output / BUNDLE_FOLDER, options)
