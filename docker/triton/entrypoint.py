@@ -55,7 +55,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     # Unknown to everybody when not given: then nobody can load models or register shared memory.
     admin_token = environ.get("SEMROUTER_TRITON_ADMIN_TOKEN") or secrets.token_urlsafe(32)
     command = server_command(repository, admin_token, arguments)
-    Path(environ["SEMROUTER_TRITON_PID_FILE"]).write_text(str(os.getpid()), encoding="ascii")
+    pid_file = Path(environ["SEMROUTER_TRITON_PID_FILE"])
+    pid_file.write_text(str(os.getpid()), encoding="ascii")
+    pid_file.with_suffix(".answered").unlink(missing_ok=True)  # the probe's note of the server before this one
     os.execvp(command[0], command)  # noqa: S606 - becoming the server is the point
 
 

@@ -141,6 +141,20 @@ def test_a_server_that_never_answered_is_left_to_start(tree: Path, environment: 
     assert finished.returncode == 1
 
 
+def test_answers_of_the_server_before_a_restart_are_forgotten(
+    tree: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "tritonserver").write_text("#!/bin/sh\n", encoding="ascii")
+    (tmp_path / "tritonserver").chmod(0o755)
+    answered = Path(environment["SEMROUTER_TRITON_PID_FILE"]).with_suffix(".answered")
+    answered.touch()
+
+    finished = run_script(tree, "entrypoint.py", environment | {"PATH": f"{tmp_path}:{environment['PATH']}"})
+
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert not answered.exists()
+
+
 def _stubs(pid: int) -> list[psutil.Process]:
     return [each for each in psutil.Process(pid).children(recursive=True) if "stub" in each.name()]
 
