@@ -42,20 +42,12 @@ PRICES = click.option(
 LOG = click.File("rb")
 
 
-class PolicyPath(click.ParamType[Policy]):
-    """A policy file, loaded with every check that serving makes."""
-
-    name = "policy"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Policy:
-        del param, ctx
-        try:
-            return load_policy(Path(str(value)))
-        except PolicyInvalid as exc:
-            raise PolicyRefused(str(exc)) from exc
-
-
-POLICY = PolicyPath()
+def _load(_context: click.Context, _parameter: click.Parameter, file: Path) -> Policy:
+    """Load a policy argument with every check that serving makes on the file itself."""
+    try:
+        return load_policy(file)
+    except PolicyInvalid as exc:
+        raise PolicyRefused(str(exc)) from exc
 
 
 @click.group()
@@ -64,7 +56,7 @@ def policy() -> None:
 
 
 @policy.command()
-@click.argument("files", nargs=-1, type=FILE)
+@click.argument("files", nargs=-1, type=FILE, envvar="SEMROUTER_CONFIG")
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
 @click.option(
     "--upstreams",
@@ -80,7 +72,7 @@ def policy() -> None:
     help="Where classifiers are installed. Default: .run/model_repository, then the checkout's.",
 )
 def lint(*, files: tuple[Path, ...], strict: bool, upstreams: Path, repository: Path | None) -> None:
-    """Check policy FILES (default: those in configs/) as they are checked where they are served."""
+    """Make the checks of serving on policy FILES (default: SEMROUTER_CONFIG, else those in configs/)."""
     served = lint_upstreams(_shown(upstreams))
     repositories = [repository] if repository else [_shown(INSTALLED), _shown(SHIPPED)]
     findings = [*served.findings]
@@ -109,7 +101,7 @@ def _count(number: int, noun: str) -> str:
 
 
 @policy.command()
-@click.argument("file", type=POLICY)
+@click.argument("file", type=FILE, callback=_load)
 @click.option("--cases", type=FILE, help="A file of tests; default: the policy's own `tests:`.")
 @PROXY_URL
 @PROXY_KEY
@@ -150,7 +142,7 @@ async def _run_case(policy: Policy, case: CaseForm, name: str, live: LiveScores 
 
 
 @policy.command("explain")
-@click.argument("file", type=POLICY)
+@click.argument("file", type=FILE, callback=_load)
 @click.option("--scores", help="""JSON, such as '{"reasoning": 0.7}'.""")
 @click.option("--text", help="A prompt; needs --url.")
 @PROXY_URL
@@ -189,7 +181,7 @@ async def _live_scores(live: LiveScores, policy: Policy, text: str) -> dict[str,
 
 
 @policy.command("replay")
-@click.argument("file", type=POLICY)
+@click.argument("file", type=FILE, callback=_load)
 @click.argument("log", type=LOG)
 @PRICES
 @AS_JSON
@@ -199,8 +191,8 @@ def replay_log(*, file: Policy, log: BinaryIO, prices: Path | None, as_json: boo
 
 
 @policy.command()
-@click.argument("old", type=POLICY)
-@click.argument("new", type=POLICY)
+@click.argument("old", type=FILE, callback=_load)
+@click.argument("new", type=FILE, callback=_load)
 @click.argument("log", type=LOG)
 @PRICES
 @AS_JSON

@@ -104,6 +104,14 @@ class TestLint:
 
         assert (result.exit_code, "error" in result.stdout) == (0, False)
 
+    def test_without_files_the_policy_of_the_environment_is_checked(self, tmp_path: Path) -> None:
+        policy = written(tmp_path, "policy.yaml", POLICY.replace("0.6", "1.4"))
+
+        result = CliRunner(env={"SEMROUTER_CONFIG": str(policy)}).invoke(main, ["policy", "lint"])
+
+        assert result.exit_code == 1
+        assert result.stdout.startswith(f"{policy}:4: error: ")
+
     def test_a_wrong_option_exits_with_2(self) -> None:
         assert semrouter("lint", "--stricter").exit_code == 2
 
