@@ -68,6 +68,12 @@ def inline_code(file: Path) -> list[str]:
     return re.findall(r"`([^`\n]+)`", prose(file))
 
 
+def indented_lines(file: Path) -> list[str]:
+    """Return the lines of indented code, continued ones joined."""
+    lines = prose(file).replace("\\\n", " ").splitlines()
+    return [line.strip() for line in lines if line.startswith("    ")]
+
+
 def links(file: Path) -> list[str]:
     return [match["target"] for match in _LINK.finditer(prose(file))]
 
@@ -78,8 +84,8 @@ def anchors(file: Path) -> set[str]:
 
 
 def shell_commands(block: Block) -> Iterator[str]:
-    """Yield the commands of a shell block, continued lines joined."""
-    yield from (line.strip() for line in block.text.replace("\\\n", " ").splitlines() if line.strip())
+    """Yield the commands of a shell block, continued lines joined, without prompts."""
+    yield from (line.strip().removeprefix("$ ") for line in block.text.replace("\\\n", " ").splitlines())
 
 
 def _anchor(title: str) -> str:

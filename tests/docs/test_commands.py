@@ -9,7 +9,7 @@ import pytest
 from local.cli import main
 from tests.conftest import CHECKOUT
 
-from .documents import Block, all_blocks, documents, inline_code, shell_commands
+from .documents import Block, all_blocks, documents, indented_lines, inline_code, shell_commands
 
 SEMROUTER = re.compile(r"^(?:\w+=\S+ +)*(?:\.venv/bin/)?semrouter\b ?(?P<arguments>.*)$")
 MAKE = re.compile(r"^(?:\w+=\S+ +)*make (?P<arguments>.+)$")
@@ -21,7 +21,7 @@ def named_commands(pattern: re.Pattern[str]) -> list[str]:
     """Return the arguments of every command line, in blocks and in prose, that matches."""
     shell: list[Block] = all_blocks("bash", "sh", "console")
     in_blocks = (command for block in shell for command in shell_commands(block))
-    in_prose = (code for file in documents() for code in inline_code(file))
+    in_prose = (code for file in documents() for code in (*inline_code(file), *indented_lines(file)))
     return sorted({match["arguments"] for line in [*in_blocks, *in_prose] if (match := pattern.match(line))})
 
 

@@ -1,36 +1,32 @@
-"""Every YAML example is a file that the product would load."""
+"""Every YAML example is a file, or a part of one, that the product would load."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from router_proxy.upstreams_file import load_upstreams
-from routing_policy.policy_file import parse_policy
+from routing_policy.policy_file import load_cases, load_policy
 
 from .documents import Block, all_blocks
 
-
-def is_policy(block: Block) -> bool:
-    return "threshold_min_conf" in block.text
-
-
-EXAMPLES = all_blocks("yaml")
-POLICIES = [pytest.param(block, id=block.place) for block in EXAMPLES if is_policy(block)]
-UPSTREAMS = [pytest.param(block, id=block.place) for block in EXAMPLES if not is_policy(block)]
-
-
-@pytest.mark.parametrize("block", POLICIES)
-def test_a_policy_example_loads(block: Block) -> None:
-    policy = parse_policy(block.text.encode(), block.place)
-
-    assert policy.revision
+# What loads an example, by a key that only such a file has; a policy may carry tests, so they come last.
+LOADERS: dict[str, Callable[[Path], Any]] = {
+    "threshold_min_conf": load_policy,
+    "upstreams": load_upstreams,
+    "tests": load_cases,
+}
+EXAMPLES = [pytest.param(block, id=block.place) for block in all_blocks("yaml") if yaml.safe_load(block.text)]
 
 
-@pytest.mark.parametrize("block", UPSTREAMS)
-def test_every_other_yaml_example_is_an_upstreams_file(block: Block, tmp_path: Path) -> None:
-    file = tmp_path / "upstreams.yaml"
+@pytest.mark.parametrize("block", EXAMPLES)
+def test_a_yaml_example_loads(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "example.yaml"
     file.write_text(block.text, encoding="utf-8")
+    kind = next(key for key in LOADERS if key in yaml.safe_load(block.text))
 
-    form = load_upstreams(file)
+    loaded = LOADERS[kind](file)
 
-    assert form.upstreams
+    assert loaded
