@@ -31,7 +31,9 @@ def kill_if_silent(pid_file: Path, last_answer: Path, seconds: float) -> None:
     """Kill the server if it answered once and not again for `seconds`; one still starting is left alone."""
     if last_answer.exists() and time.time() - last_answer.stat().st_mtime > seconds:
         last_answer.unlink()
-        os.kill(int(pid_file.read_text(encoding="ascii")), signal.SIGKILL)
+        pid = int(pid_file.read_text(encoding="ascii"))
+        # Without an init the server is process 1, which nobody inside its container can kill.
+        os.kill(pid, signal.SIGTERM if pid == 1 else signal.SIGKILL)
 
 
 def main() -> int:
