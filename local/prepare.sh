@@ -23,13 +23,26 @@ name = "libpython%d.%d.so.1.0" % sys.version_info[:2]
 places = [sysconfig.get_config_var("LIBDIR"), "/usr/lib/%s" % sysconfig.get_config_var("MULTIARCH")]
 sys.exit(not any(pathlib.Path(place, name).is_file() for place in places if place))
 PY
-if [ -n "$missing" ]; then
-    install="apt-get update && apt-get install -y$missing"
-    if [ "$(id -u)" = 0 ]; then sh -c "$install"
-    elif sudo -n true 2>/dev/null; then sudo sh -c "$install"
-    else echo "These Debian packages are needed; run as root, then try again:  $install" >&2; exit 1
+as_root() {
+    if [ "$(id -u)" = 0 ]; then sh -c "$1"
+    elif sudo -n true 2>/dev/null; then sudo sh -c "$1"
+    else echo "This needs root once; run it, then try again:  $1" >&2; exit 1
     fi
-fi
+}
+[ -z "$missing" ] || as_root "apt-get update -qq && apt-get install -y$missing"
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable ".[$1]"
+
+# Tests scrape with Debian's Prometheus: its two programs go into .venv, no service is installed.
+case ",$1," in
+*,test,*)
+    [ -x .venv/bin/promtool ] || (
+        cd .venv
+        apt-get download -qq prometheus 2>/dev/null || { as_root "apt-get update -qq" && apt-get download -qq prometheus; }
+        dpkg-deb --fsys-tarfile prometheus_*.deb |
+            tar -x --strip-components=3 -C bin ./usr/bin/prometheus ./usr/bin/promtool
+        rm prometheus_*.deb
+    )
+    ;;
+esac

@@ -28,7 +28,11 @@ class ManagedProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # Ctrl-C while it starts, above all: nothing may stay behind
+            self.stop()
+            raise
         return self
 
     def __exit__(

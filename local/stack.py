@@ -131,7 +131,7 @@ def _demo_upstream(options: StackOptions, port: int, models: list[str]) -> Manag
 
 
 def _proxy(options: StackOptions) -> ManagedProcess:
-    return _Part(options, "router-proxy", ["serve"], (options.proxy_port, "/health/ready"))
+    return _Part(options, "router-proxy", ["serve"], (options.proxy_port, "/health/live"))
 
 
 def _proxy_variables(options: StackOptions) -> dict[str, str]:

@@ -98,7 +98,6 @@ def server_environment(installation: TritonInstallation, variables: dict[str, st
         **variables,
         "LD_LIBRARY_PATH": f"{installation.libraries}:{installation.libpython_directory}",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
 

@@ -1,7 +1,11 @@
 """Which tokens of a text the classifier sees: training, evaluation and serving all call `clip_text`."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
-from tokenizers import Tokenizer
+
+if TYPE_CHECKING:  # the proxy imports this module and needs no tokenizer
+    from tokenizers import Tokenizer
 
 # A text longer than both ends together loses its middle before tokenizing, so that cost stays bounded.
 END_BYTES = 32 * 1024
@@ -18,7 +22,7 @@ class ClippedText(msgspec.Struct, frozen=True, kw_only=True):
         return self.tokens_total is None or self.tokens_total > len(self.ids)
 
 
-def clip_text(tokenizer: Tokenizer, text: str, max_length: int) -> ClippedText:
+def clip_text(tokenizer: "Tokenizer", text: str, max_length: int) -> ClippedText:
     """Tokenize both ends of `text` and keep the first half (rounded up) and the last half of `max_length` ids.
 
     Truncation must be off in `tokenizer`: it would drop the tail, and with it the closing special token.

@@ -9,6 +9,7 @@ from .policy import NON_REASONING, REASONING, BinaryPolicy, Policy, RulesPolicy,
 
 ABSTAIN_LOW_CONFIDENCE = "abstain_low_confidence"
 ABSTAIN_NO_RULE = "abstain_no_rule"
+ABSTAIN_RATIONALES = frozenset({ABSTAIN_LOW_CONFIDENCE, ABSTAIN_NO_RULE})
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ def decide(policy: Policy, scores: Mapping[str, float]) -> Decision:
 
 
 def abstained(decision: Decision) -> bool:
-    return decision.rationale in {ABSTAIN_LOW_CONFIDENCE, ABSTAIN_NO_RULE}
+    return decision.rationale in ABSTAIN_RATIONALES
 
 
 def _decide_binary(policy: BinaryPolicy, reasoning: float) -> Decision:
