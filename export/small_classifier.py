@@ -12,6 +12,7 @@ from .third_party import quiet_libraries
 LONGEST_TOKENS = 512
 HEAD_SIZE = 64
 EMBEDDING_SPREAD = 0.5
+CPU_ATTENTION = "eager"  # on a CPU twice as fast to train as torch's fused attention
 
 
 class SmallShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ def new_classifier(shape: SmallShape, tokenizer: Tokenizer, labels: list[str]) -
         label2id={label: index for index, label in enumerate(labels)},
         problem_type="single_label_classification",
         reference_compile=False,
-        attn_implementation="eager",  # on a CPU twice as fast to train as torch's fused attention
+        attn_implementation=CPU_ATTENTION,
     )
     return ModernBertForSequenceClassification(config)
 

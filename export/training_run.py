@@ -13,7 +13,7 @@ from .bundling import BundleOptions, build_bundle
 from .checkpoints import locate_checkpoint
 from .errors import CheckpointUnavailable
 from .multitask import StudentNetwork
-from .small_classifier import SmallShape
+from .small_classifier import CPU_ATTENTION, SmallShape
 from .temperature import fit_temperature
 from .third_party import quiet_libraries
 from .tokenizer import load_tokenizer
@@ -148,6 +148,7 @@ def _pretrained(checkpoint: Path, labels: list[str]) -> Any:
             id2label=dict(enumerate(labels)),
             label2id={label: index for index, label in enumerate(labels)},
             ignore_mismatched_sizes=True,
+            attn_implementation=CPU_ATTENTION,
             local_files_only=True,
         )
 
