@@ -15,8 +15,15 @@ CHECKOUT = Path(__file__).parent.parent.parent
 LARGEST_BUNDLE_BYTES = 8 * 1024 * 1024
 REASONING = "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"
 GENERAL = "meta-llama/Meta-Llama-3.1-8B-Instruct"
-LABELS = {"reasoning_classifier": ["non-reasoning", "reasoning"]}
-POLICIES = {"reasoning_classifier": "semantic-router-binary.yaml"}
+CODER = "deepseek-ai/DeepSeekCoder-V2-Lite-Instruct"
+LABELS = {
+    "reasoning_classifier": ["non-reasoning", "reasoning"],
+    "topic_classifier": ["math", "code", "reasoning", "general"],
+}
+POLICIES = {
+    "reasoning_classifier": "semantic-router-binary.yaml",
+    "topic_classifier": "semantic-router.yaml",
+}
 
 
 @pytest.fixture(scope="module", params=list(LABELS))
@@ -48,6 +55,10 @@ def test_a_shipped_bundle_is_whole_and_small(name: str, classifier: Classifier) 
         ("reasoning_classifier", "Prove sqrt(2) is irrational", REASONING),
         ("reasoning_classifier", "What is the capital of France?", GENERAL),
         ("reasoning_classifier", "What is 2+2?", GENERAL),
+        ("topic_classifier", "Prove that the square root of 2 is irrational. Show each step.", REASONING),
+        ("topic_classifier", "Prove sqrt(2) is irrational", REASONING),
+        ("topic_classifier", "What is the capital of France?", GENERAL),
+        ("topic_classifier", "Write a Python function that parses a CSV file and handles quoted fields", CODER),
     ],
 )
 def test_the_guides_examples_go_where_the_guide_sends_them(classifier_name: str, text: str, target: str) -> None:
