@@ -1,6 +1,6 @@
 """From a text to where it goes: Triton's decision, or the abstain target and the reason there is no decision."""
 
-from routing_policy.decision import ABSTAIN_LOW_CONFIDENCE, ABSTAIN_NO_RULE
+from routing_policy.decision import ABSTAIN_RATIONALES
 from routing_policy.policy import Target
 
 from .errors import ClassifierFailed, ClassifierUnavailable
@@ -8,8 +8,6 @@ from .gateway import Routing
 from .outcomes import Outcome, Verdict
 from .router_client import Answered
 from .upstreams import Upstreams
-
-_ABSTAINED = frozenset({ABSTAIN_LOW_CONFIDENCE, ABSTAIN_NO_RULE})
 
 
 async def decide(routing: Routing, upstreams: Upstreams, text: str | None, budget_seconds: float) -> Verdict:
@@ -31,7 +29,7 @@ def _verdict(answered: Answered, upstreams: Upstreams) -> Verdict:
     if decision.model not in upstreams:
         raise ClassifierFailed(Outcome.FAILOPEN_ERROR, f"decided for {decision.model!r}, which has no upstream")
     return Verdict(
-        outcome=Outcome.ABSTAINED if decision.rationale in _ABSTAINED else Outcome.ROUTED,
+        outcome=Outcome.ABSTAINED if decision.rationale in ABSTAIN_RATIONALES else Outcome.ROUTED,
         target=Target(name=decision.target, model=decision.model, params=decision.params),
         decision=decision,
         cached=answered.cached,
