@@ -75,7 +75,9 @@ def build_bundle(checkpoint: Checkpoint, destination: Path, options: BundleOptio
         graph = Path(folder) / MODEL_FILE
         export_graph(checkpoint.directory, graph)
         parity = check_parity(checkpoint.directory, graph, prompts)
-        change = write_variant(graph, destination / MODEL_FILE, options.precision, prompts)
+        change = write_variant(
+            graph, destination / MODEL_FILE, options.precision, prompts, problem_type=config.problem_type
+        )
     tokenizer.save(str(destination / TOKENIZER_FILE))
     parts = BundleParts(
         labels=config.labels,

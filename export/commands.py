@@ -79,19 +79,21 @@ NAME = click.option("--name", help="Classifier to install into; without it, the 
     type=click.Choice(PRECISIONS),
     default="int8",
     show_default=True,
-    help="int8 is about a quarter of the size and fastest on CPUs; take fp16 where Triton has a GPU.",
+    help="int8 is a quarter of the size and fastest on CPUs; fp16 is for GPUs; fp32 keeps to standard ONNX operators.",
 )
+@click.option("--prompts", type=click.Path(path_type=Path), help="JSONL with more texts to check the variant on.")
 @click.option("--max-length", type=click.IntRange(8), default=256, show_default=True, help="Tokens looked at, at most.")
 @click.option("--labels", help="Labels in the order of the outputs, comma-separated, if config.json has none.")
 @at_destination
 @shows_errors
-def export(
+def export(  # noqa: PLR0913 - one argument per option
     *,
     model: str,
     revision: str | None,
     output: Path | None,
     name: str | None,
     precision: Any,
+    prompts: Path | None,
     max_length: int,
     labels: str | None,
     destination: Destination,
@@ -102,12 +104,16 @@ def export(
     """
     from .bundling import BundleOptions, build_bundle  # noqa: PLC0415 - see the module docstring
     from .checkpoints import locate_checkpoint  # noqa: PLC0415 - as above
+    from .evaluation_data import read_texts  # noqa: PLC0415 - as above
     from .guide_files import write_guide_files  # noqa: PLC0415 - as above
     from .installation import classifier_for, install_bundle  # noqa: PLC0415 - as above
 
     checkpoint = locate_checkpoint(model, revision)
     options = BundleOptions(
-        precision=precision, max_length=max_length, labels=labels.split(",") if labels is not None else None
+        precision=precision,
+        max_length=max_length,
+        labels=labels.split(",") if labels is not None else None,
+        prompts=read_texts(prompts) if prompts is not None else [],
     )
     if output is not None:
         bundle = write_guide_files(checkpoint, output, options)
@@ -160,6 +166,22 @@ def rollback(*, name: str, destination: Destination) -> None:
     from .installation import rollback as withdraw_newest  # noqa: PLC0415 - see the module docstring
 
     click.echo(describe(withdraw_newest(destination.repository, name, destination.load)))
+
+
+@bundle.command()
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--name", help="Title of the card [the name of the classifier's folder].")
+@click.option("--evaluation", type=click.Path(path_type=Path, exists=True), help="What `semrouter eval --json` wrote.")
+@shows_errors
+def card(*, directory: Path, name: str | None, evaluation: Path | None) -> None:
+    """Print the model card of the bundle in DIRECTORY, as Markdown."""
+    from routing_policy.bundle import read_bundle  # noqa: PLC0415 - see the module docstring
+
+    from .evaluation import Evaluation  # noqa: PLC0415 - as above
+    from .model_card import model_card  # noqa: PLC0415 - as above
+
+    measured = msgspec.json.decode(evaluation.read_bytes(), type=Evaluation) if evaluation is not None else None
+    click.echo(model_card(name or directory.resolve().parent.name, read_bundle(directory), measured), nl=False)
 
 
 def describe(version: "InstalledVersion") -> str:

@@ -30,6 +30,11 @@ def read_evaluation_rows(file: Path, labels: list[str], label_field: str | None 
     return [_row(file, number, row, field, labels) for number, row in enumerate(rows, start=1)]
 
 
+def read_texts(file: Path) -> list[str]:
+    """Read the texts of a JSONL file, whatever else its rows hold."""
+    return [_text(file, number, row) for number, row in enumerate(_read_objects(file), start=1)]
+
+
 def _read_objects(file: Path) -> list[dict[str, Any]]:
     try:
         lines = file.read_bytes().splitlines()
@@ -52,12 +57,20 @@ def _find_label_field(row: dict[str, Any], labels: list[str]) -> str:
 
 
 def _row(file: Path, number: int, row: dict[str, Any], field: str, labels: list[str]) -> EvaluationRow:  # noqa: PLR0917
-    label, text = row.get(field), row.get("text")
+    label = row.get(field)
     if label not in labels:
         reason = f'"{field}": expected one of the labels {labels}, got {label!r:.60}'
         raise TrainingDataInvalid(file, number, reason)
+    return EvaluationRow(
+        text=_text(file, number, row),
+        label=label,
+        source=str(row.get("source", "unnamed")),
+        language=str(row.get("lang", "unknown")),
+    )
+
+
+def _text(file: Path, number: int, row: dict[str, Any]) -> str:
+    text = row.get("text")
     if not isinstance(text, str) or not text.strip():
         raise TrainingDataInvalid(file, number, f'"text": expected a text, got {text!r:.60}')
-    return EvaluationRow(
-        text=text, label=label, source=str(row.get("source", "unnamed")), language=str(row.get("lang", "unknown"))
-    )
+    return text

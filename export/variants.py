@@ -1,6 +1,7 @@
 """Smaller or faster copies of an fp32 graph, each behind a gate that refuses one that judges differently."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -8,9 +9,10 @@ import msgspec
 import numpy as np
 import onnx
 
-from routing_policy.scoring import scores_from_logits
+from routing_policy.scoring import ProblemType, scores_from_logits
 
 from .errors import GateFailed
+from .fusion import fuse_attention
 from .inference import Logits, logits_in_buckets, open_session
 from .prompts import TokenizedPrompts
 from .quantisation import quantise_graph
@@ -35,28 +37,30 @@ GATES: dict[Precision, Gate] = {
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """How a variant's scores differ from the fp32 graph's over a set of prompts."""
+    """How a variant's scores differ from the fp32 graph's over a set of prompts, batched and alone."""
 
     prompts: int
     agreement: float
     largest_score_change: float
 
 
-def write_variant(graph: Path, variant: Path, precision: Precision, prompts: TokenizedPrompts) -> Change:
+def write_variant(
+    graph: Path, variant: Path, precision: Precision, prompts: TokenizedPrompts, *, problem_type: ProblemType
+) -> Change:
     """Write `graph` as `precision` to `variant` and return how it differs; raises GateFailed where that is too much."""
     onnx.save(_convert(graph, precision), variant)
-    before, after = (
-        logits_in_buckets(open_session(file), prompts.ids, prompts.buckets, batch_size=8) for file in (graph, variant)
-    )
-    change = score_change(before, after)
+    reference = logits_in_buckets(open_session(graph), prompts.ids, prompts.buckets, batch_size=8)
+    session = open_session(variant)
+    layouts = [logits_in_buckets(session, prompts.ids, prompts.buckets, batch_size=size) for size in (8, 1)]
+    change = score_change(reference, layouts, problem_type)
     require_gate(precision, change, GATES[precision])
     return change
 
 
-def score_change(reference: Logits, variant: Logits) -> Change:
-    """Compare the scores two graphs give the same prompts; logits are [prompts, labels]."""
-    before = scores_from_logits(reference, 1.0, "single_label_classification")
-    after = scores_from_logits(variant, 1.0, "single_label_classification")
+def score_change(reference: Logits, layouts: Sequence[Logits], problem_type: ProblemType) -> Change:
+    """Compare the scores two graphs give the same prompts; all logits are [prompts, labels]."""
+    before = scores_from_logits(reference, 1.0, problem_type)
+    after = np.stack([scores_from_logits(logits, 1.0, problem_type) for logits in layouts])
     gaps = np.abs(after - before)
     return Change(
         prompts=len(before),
@@ -73,15 +77,15 @@ def require_gate(precision: Precision, change: Change, gate: Gate) -> None:
 
 
 def _convert(graph: Path, precision: Precision) -> onnx.ModelProto:
+    """Return the variant: fp32 keeps the standard operators, the others use ONNX Runtime's own where they fit."""
     model = onnx.load(graph)
-    match precision:
-        case "fp32":
-            return model
-        case "fp16":
-            return _to_fp16(model)
-        case "int8":
-            quantise_graph(model)
-            return model
+    if precision == "fp32":
+        return model
+    fuse_attention(model)
+    if precision == "fp16":
+        return _to_fp16(model)
+    quantise_graph(model)
+    return model
 
 
 def _to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:

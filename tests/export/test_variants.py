@@ -46,7 +46,8 @@ def test_the_same_classifier_passes_in_floating_point(unquantisable: Path, tmp_p
 def test_int8_stores_every_matrix_and_table_in_one_byte_a_weight(built_bundle: Path, tmp_path: Path) -> None:
     prompts = tokenize_prompts(load_tokenizer(built_bundle), check_prompts(), [256])
 
-    write_variant(built_bundle / "model.onnx", tmp_path / "model.onnx", "int8", prompts)
+    source, variant = built_bundle / "model.onnx", tmp_path / "model.onnx"
+    write_variant(source, variant, "int8", prompts, problem_type="single_label_classification")
 
     model = onnx.load(tmp_path / "model.onnx")
     large = [tensor for tensor in model.graph.initializer if np.prod(tensor.dims) >= 4096]
@@ -75,10 +76,10 @@ def test_score_change_counts_label_flips_and_finds_the_largest_move() -> None:
     reference = np.log(np.array([[0.9, 0.1], [0.6, 0.4]], dtype=np.float32))
     variant = np.log(np.array([[0.8, 0.2], [0.4, 0.6]], dtype=np.float32))
 
-    change = score_change(reference, variant)
+    change = score_change(reference, [reference, variant], "single_label_classification")
 
     assert change.prompts == 2
-    assert change.agreement == 0.5
+    assert change.agreement == 0.75
     assert change.largest_score_change == pytest.approx(0.2, abs=1e-6)
 
 
@@ -95,6 +96,12 @@ def test_the_gate_names_what_it_refuses(agreement: float, largest_score_change: 
 
     with pytest.raises(GateFailed, match=metric):
         require_gate("int8", change, Gate(min_agreement=0.97, max_score_change=0.1))
+
+
+def test_scores_of_a_multi_label_classifier_move_one_by_one() -> None:
+    change = score_change(np.array([[0.0, 4.0]]), [np.array([[0.0, 0.0]])], "multi_label_classification")
+
+    assert change.largest_score_change == pytest.approx(1 / (1 + np.exp(-4)) - 0.5)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])

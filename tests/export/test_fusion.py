@@ -1,0 +1,54 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from export.fusion import fuse_attention
+from export.inference import logits_in_buckets, open_session
+from export.onnx_export import export_graph
+from export.prompts import check_prompts, tokenize_prompts
+from export.tokenizer import load_tokenizer
+
+
+def operators(model: onnx.ModelProto) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph.node)
+
+
+@pytest.fixture(scope="module")
+def fused(built_bundle: Path) -> onnx.ModelProto:
+    model = onnx.load(built_bundle / "model.onnx")
+    assert fuse_attention(model) == 2
+    return model
+
+
+def test_every_layer_becomes_one_attention_and_two_rotations(fused: onnx.ModelProto) -> None:
+    found = operators(fused)
+
+    assert (found["MultiHeadAttention"], found["RotaryEmbedding"]) == (2, 4)
+    assert (found["Softmax"], found["Neg"], found["Sqrt"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_scores_stay_the_same_across_global_and_local_layers_and_padding(
+    fused: onnx.ModelProto, built_bundle: Path, batch_size: int, tmp_path: Path
+) -> None:
+    onnx.save(fused, tmp_path / "model.onnx")
+    prompts = tokenize_prompts(load_tokenizer(built_bundle), check_prompts(), [64, 256])
+
+    before, after = (
+        logits_in_buckets(open_session(file), prompts.ids, prompts.buckets, batch_size)
+        for file in (built_bundle / "model.onnx", tmp_path / "model.onnx")
+    )
+
+    assert np.abs(after - before).max() < 1e-5
+
+
+def test_a_graph_of_another_family_stays_as_it_is(bert: Path, tmp_path: Path) -> None:
+    export_graph(bert, tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    before = model.SerializeToString()
+
+    assert fuse_attention(model) == 0
+    assert model.SerializeToString() == before
