@@ -20,7 +20,7 @@ from .errors import MethodUnknown, ProxyError, RouteUnknown, render_error
 from .gateway import Gateway, Routing
 from .headers import REQUEST_ID_HEADER, request_id
 from .keys import EXCHANGE, HEALTH, LIVE_GATEWAY, REQUEST_ID, gateway_of
-from .metrics import Metrics
+from .metrics import DIRECTORY_VARIABLE, Metrics
 from .relay import SKIP_AUTO_HEADERS
 from .reloading import LiveGateway
 from .router_client import RouterClient
@@ -58,7 +58,7 @@ async def open_gateway(
     settings: Settings, environ: Mapping[str, str], configuration: Configuration, app: web.Application
 ) -> AsyncIterator[None]:
     """Open what the handlers share, and close it when the application ends."""
-    metrics = Metrics()
+    metrics = Metrics(environ.get(DIRECTORY_VARIABLE))
     async with AsyncExitStack() as opened:
         session = await opened.enter_async_context(_client_session())
         live = LiveGateway(
@@ -71,6 +71,7 @@ async def open_gateway(
                 routing=_open_routing(settings, configuration.policy, metrics, opened),
             ),
             environ,
+            configuration.contents,
         )
         opened.push_async_callback(live.close)
         health = UpstreamHealth(

@@ -1,6 +1,8 @@
 """The two files that can change while the proxy runs: read together, checked together, refused together."""
 
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -11,12 +13,16 @@ from .settings import Settings
 from .upstreams import Upstreams
 from .upstreams_file import load_upstreams
 
+# What stands for the contents of both files; None for one that cannot be read.
+Contents = tuple[str | None, ...]
+
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """`policy` is None while routing is not enabled."""
 
     upstreams: Upstreams
     policy: Policy | None
+    contents: Contents
 
 
 def load_configuration(
@@ -26,8 +32,20 @@ def load_configuration(
 
     Endpoints that `previous` has too keep what is known about them.
     """
+    contents = file_contents(settings)  # first, so that a change while loading is one to notice
     upstreams = Upstreams(load_upstreams(settings.upstreams), environ, settings.upstreams, previous)
     policy = load_policy(settings.config) if settings.enabled else None
     if policy is not None:
         check_served(policy, upstreams, str(settings.upstreams))
-    return Configuration(upstreams=upstreams, policy=policy)
+    return Configuration(upstreams=upstreams, policy=policy, contents=contents)
+
+
+def file_contents(settings: Settings) -> Contents:
+    return tuple(_digest(file) for file in (settings.upstreams, settings.config))
+
+
+def _digest(file: Path) -> str | None:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return None

@@ -1,20 +1,27 @@
 """Every metric of the proxy by name. The first two are the guide's, exactly; ours are `semrouter_*` in base units."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from routing_policy.decision import DecisionDocument
 
 from .exchange import Exchange
 
+# prometheus_client reads this one itself, when it is imported; workers find it set by their parent.
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _TRANSPORT = "http"
 _LATENCY_MS = (0.5, 1, 2.5, 5, 10, 20, 50, 100, 250, 500, 1000, 2500)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 class Metrics:
-    """One registry per application, so that several can live in one process."""
+    """One registry per application, so that several can live in one process.
 
-    def __init__(self) -> None:
+    With `workers_directory` the values are those of all workers that share it.
+    """
+
+    def __init__(self, workers_directory: str | None = None) -> None:
+        self._workers_directory = workers_directory
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a process-wide switch; registries have none
         registry = self._registry = CollectorRegistry()
         self._decisions = Counter(
@@ -50,11 +57,19 @@ class Metrics:
             registry=registry,
         )
         self._router_failing = Gauge(
-            "semrouter_router_failing", "1 while Triton is left alone after failures in a row.", registry=registry
+            "semrouter_router_failing",
+            "1 while Triton is left alone after failures in a row.",
+            registry=registry,
+            multiprocess_mode="livemax",
         )
-        self._in_flight = Gauge("semrouter_in_flight_requests", "Requests being answered.", registry=registry)
+        self._in_flight = Gauge(
+            "semrouter_in_flight_requests", "Requests being answered.", registry=registry, multiprocess_mode="livesum"
+        )
         self._refused = Gauge(
-            "semrouter_configuration_refused", "1 while the files are not the ones in use.", registry=registry
+            "semrouter_configuration_refused",
+            "1 while the files are not the ones in use.",
+            registry=registry,
+            multiprocess_mode="livemax",
         )
 
     def router_failing(self, *, failing: bool) -> None:
@@ -84,4 +99,8 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return the text exposition format."""
-        return generate_latest(self._registry)
+        registry = self._registry
+        if self._workers_directory is not None:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, self._workers_directory)  # type: ignore[no-untyped-call]  # ships no type
+        return generate_latest(registry)

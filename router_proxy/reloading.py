@@ -1,19 +1,16 @@
 """Taking changed files into use while requests run: each request sees one gateway from beginning to end."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
 from routing_policy.errors import RoutingPolicyError
 
-from .configuration import load_configuration
+from .configuration import Contents, file_contents, load_configuration
 from .errors import ConfigurationInvalid
 from .gateway import Gateway
-from .settings import Settings
 
 LOG = logging.getLogger("semrouter.proxy")
 _WATCH_SECONDS = 1.0
@@ -22,16 +19,16 @@ _WATCH_SECONDS = 1.0
 class LiveGateway:
     """Holds the gateway in use; a reload replaces it as a whole or leaves it as it is."""
 
-    def __init__(self, gateway: Gateway, environ: Mapping[str, str]) -> None:
+    def __init__(self, gateway: Gateway, environ: Mapping[str, str], seen: Contents) -> None:
         self.current = gateway
         self._environ = environ
-        self._seen = _contents(gateway.settings)
+        self._seen = seen
         self._watcher = asyncio.create_task(self._watch())
 
     def reload(self) -> None:
         """Take both files into use, or refuse both and keep what is in use."""
         gateway = self.current
-        self._seen = _contents(gateway.settings)
+        self._seen = file_contents(gateway.settings)
         try:
             loaded = load_configuration(gateway.settings, self._environ, gateway.upstreams)
         except (ConfigurationInvalid, RoutingPolicyError) as refusal:
@@ -56,16 +53,5 @@ class LiveGateway:
         """Compare contents, not dates: a mounted ConfigMap changes by a switched link."""
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            if _contents(self.current.settings) != self._seen:
+            if file_contents(self.current.settings) != self._seen:
                 self.reload()
-
-
-def _contents(settings: Settings) -> list[str | None]:
-    return [_digest(file) for file in (settings.upstreams, settings.config)]
-
-
-def _digest(file: Path) -> str | None:
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:
-        return None

@@ -71,6 +71,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     drain_seconds: Annotated[
         float, msgspec.Meta(description="How long requests may go on after SIGTERM before they are cut off.", ge=0)
     ] = 60.0
+    workers: Annotated[
+        int, msgspec.Meta(description="Processes that serve; limits, breakers and caches are per worker.", ge=1, le=64)
+    ] = 1
     shadow_queue: Annotated[
         int, msgspec.Meta(description="Shadow decisions that may wait; beyond that they are dropped and counted.", ge=1)
     ] = 1000

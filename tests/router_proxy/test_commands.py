@@ -1,7 +1,6 @@
 """`semrouter serve` as a process."""
 
 import asyncio
-import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -33,12 +32,19 @@ async def serving(tmp_path: Path, upstream_url: str = "http://127.0.0.1:1", **va
         await process.communicate()
 
 
-async def announced_url(process: Process) -> str:
+async def said(process: Process, words: str) -> str:
+    """Return the next line on standard error that holds `words`."""
     assert process.stderr is not None
-    line = (await process.stderr.readline()).decode()
-    url = re.search(r"listening on (http://[\d.:]+)", line)
-    assert url, line
-    return url[1]
+    async with asyncio.timeout(60):
+        while line := (await process.stderr.readline()).decode():
+            if words in line:
+                return line
+    raise AssertionError(f"the process ended without saying {words!r}")
+
+
+async def announced_url(process: Process) -> str:
+    line = await said(process, "listening on")
+    return line.split("listening on ")[1].split(",")[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -77,12 +83,12 @@ async def test_an_open_stream_is_finished_before_it_ends(tmp_path: Path) -> None
 
 async def test_sighup_takes_changed_files_into_use(tmp_path: Path) -> None:
     async with serving(tmp_path) as process, aiohttp.ClientSession(await announced_url(process)) as session:
+        assert await accepts_connections(session)
         (tmp_path / "upstreams.yaml").write_text("upstreams: {new: {endpoints: ['http://127.0.0.1:1']}}")
 
         process.send_signal(signal.SIGHUP)
 
-        assert process.stderr is not None
-        assert b"reloaded" in await asyncio.wait_for(process.stderr.readline(), 30)
+        await said(process, "reloaded")
         async with session.get("/v1/models") as response:
             assert [model["id"] for model in (await response.json())["data"]] == ["new"]
 

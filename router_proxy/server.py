@@ -1,0 +1,78 @@
+"""One process that serves: its socket, its loop, its signals. `python -m router_proxy.server FD` is a worker."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+
+import uvloop
+from aiohttp import web
+
+from .app import create_app
+from .keys import LIVE_GATEWAY
+from .settings import Settings, read_settings
+
+LOG = logging.getLogger("semrouter.proxy")
+_BACKLOG = 1024
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Listen where the settings say, and say where that is."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    host, port = listening.getsockname()[:2]
+    LOG.info("listening on http://%s:%s, routing %s", host, port, "on" if settings.enabled else "off")
+    return listening
+
+
+def run_server(
+    settings: Settings, environ: Mapping[str, str], listening: socket.socket, lifeline: int | None = None
+) -> None:
+    """Serve on `listening` until SIGTERM or SIGINT, then let requests end.
+
+    A worker also stops when `lifeline`, the end of a pipe its parent holds open, says that the parent is gone.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, environ, listening, lifeline))
+
+
+def log_to_streams() -> None:
+    """Send decision lines, JSON each, to standard output and everything else to standard error."""
+    decisions = logging.StreamHandler(sys.stdout)
+    decisions.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("semrouter.decisions")
+    logger.addHandler(decisions)
+    logger.propagate = False
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+
+
+async def _serve(
+    settings: Settings, environ: Mapping[str, str], listening: socket.socket, lifeline: int | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    if lifeline is not None:
+        loop.add_reader(lifeline, stopped.set)
+    app = create_app(settings, environ)
+    # A client that goes away cancels its handler, and with it the upstream's work.
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=settings.drain_seconds)
+    await runner.setup()
+    loop.add_signal_handler(signal.SIGHUP, app[LIVE_GATEWAY].reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a worker is started with it blocked
+    try:
+        await web.SockSite(runner, listening).start()
+        await stopped.wait()
+        if lifeline is not None:
+            loop.remove_reader(lifeline)  # at its end a pipe is readable for ever
+    finally:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    log_to_streams()
+    run_server(read_settings(os.environ), os.environ, socket.socket(fileno=int(sys.argv[1])), sys.stdin.fileno())

@@ -1,0 +1,89 @@
+"""Several workers under one parent, as processes."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import psutil
+from aiohttp.test_utils import TestServer
+
+from tests.stand_ins.upstream import EchoUpstream
+
+from .conftest import GENERAL
+from .test_commands import announced_url, said, serving
+
+
+def workers_of(pid: int) -> set[int]:
+    return {child.pid for child in psutil.Process(pid).children()}
+
+
+async def until(holds: Callable[[], bool], session: aiohttp.ClientSession) -> None:
+    """Keep asking until `holds`; asking keeps the loop from spinning idly."""
+    async with asyncio.timeout(60):
+        while not holds():
+            async with session.get("/health/live", headers={"Connection": "close"}) as response:
+                assert response.status == 200
+
+
+async def test_requests_on_all_workers_add_up_in_any_ones_metrics(tmp_path: Path) -> None:
+    async with (
+        TestServer(EchoUpstream(GENERAL).app) as server,
+        serving(tmp_path, upstream_url=str(server.make_url("")), SEMROUTER_WORKERS="2") as parent,
+        aiohttp.ClientSession(await announced_url(parent)) as session,
+    ):
+        for _ in range(20):
+            headers = {"Connection": "close"}
+            async with session.post("/v1/chat/completions", json={"model": GENERAL}, headers=headers) as response:
+                assert response.status == 200
+        async with session.get("/metrics") as response:
+            lines = (await response.text()).splitlines()
+
+        assert sum(float(line.split()[-1]) for line in lines if line.startswith("semrouter_requests_total{")) == 20
+
+        parent.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(parent.wait(), 60) == 0
+
+
+async def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, SEMROUTER_WORKERS="2") as parent,
+        aiohttp.ClientSession(await announced_url(parent)) as session,
+    ):
+        await until(lambda: len(workers_of(parent.pid)) == 2, session)
+        killed = min(workers_of(parent.pid))
+
+        psutil.Process(killed).kill()
+
+        await until(lambda: killed not in workers_of(parent.pid) and len(workers_of(parent.pid)) == 2, session)
+        parent.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(parent.wait(), 60) == 0
+
+
+async def test_sighup_reaches_every_worker(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, SEMROUTER_WORKERS="2") as parent,
+        aiohttp.ClientSession(await announced_url(parent)) as session,
+    ):
+        await until(lambda: len(workers_of(parent.pid)) == 2, session)
+        (tmp_path / "upstreams.yaml").write_text("upstreams: {new: {endpoints: ['http://127.0.0.1:1']}}")
+
+        parent.send_signal(signal.SIGHUP)
+
+        for _ in range(2):
+            await said(parent, "reloaded")
+
+
+async def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, SEMROUTER_WORKERS="2") as parent,
+        aiohttp.ClientSession(await announced_url(parent)) as session,
+    ):
+        await until(lambda: len(workers_of(parent.pid)) == 2, session)
+        workers = [psutil.Process(pid) for pid in workers_of(parent.pid)]
+
+        parent.kill()
+
+        _, alive = await asyncio.to_thread(psutil.wait_procs, workers, timeout=60)
+        assert alive == []
