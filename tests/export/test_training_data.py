@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from export.errors import TrainingDataInvalid
-from export.training_data import LabelledPrompt, is_near_guide, read_prompts, source_weights, without_guide
+from export.training_data import LabelledPrompt, hold_out, is_near_guide, read_prompts, source_weights, without_guide
 
 ROWS = [
     {"text": "How many primes are below 30?", "binary": "reasoning", "label": "math", "source": "own"},
@@ -108,3 +108,13 @@ def test_a_small_source_weighs_more_per_row_and_a_scaled_one_as_asked() -> None:
     assert sum(weights) / len(weights) == pytest.approx(1)
     assert weights[16] == pytest.approx(2 * weights[0])
     assert weights[20] == pytest.approx(weights[16] / 2)
+
+
+def test_held_out_sources_leave_training_and_none_gives_more_than_its_share() -> None:
+    sources = ["kept"] * 5 + ["held"] * 300 + ["rare"] * 2
+    prompts = [LabelledPrompt(text="x", label="y", topic=None, source=source) for source in sources]
+
+    kept, unseen = hold_out(prompts, {"held", "rare"})
+
+    assert [prompt.source for prompt in kept] == ["kept"] * 5
+    assert [prompt.source for prompt in unseen] == ["held"] * 250 + ["rare"] * 2
