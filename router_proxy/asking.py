@@ -6,7 +6,7 @@ from routing_policy.policy import Target
 from .errors import ClassifierFailed, ClassifierUnavailable
 from .gateway import Routing
 from .outcomes import Outcome, Verdict
-from .router_client import Answered
+from .router_client import Answered, text_to_send
 from .upstreams import Upstreams
 
 
@@ -15,7 +15,7 @@ async def decide(routing: Routing, upstreams: Upstreams, text: str | None, budge
     if text is None:
         return Verdict(outcome=Outcome.NO_TEXT, target=routing.policy.abstain)
     try:
-        return _verdict(await routing.router.ask(text, budget_seconds), upstreams)
+        return _verdict(await routing.router.ask(text_to_send(text), budget_seconds), upstreams)
     except ClassifierFailed as failure:
         if upstreams.rejects_on_classifier_error:
             raise ClassifierUnavailable(

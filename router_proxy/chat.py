@@ -1,7 +1,5 @@
 """The story of one request on a routed surface: parse → ask → choose → forward → record."""
 
-import logging
-
 import msgspec
 from aiohttp import web
 
@@ -11,6 +9,7 @@ from .admission import authorize
 from .arrival import read_budget_seconds, read_bytes
 from .asking import decide
 from .body import JsonBody, read_body
+from .decision_log import log_decision
 from .delivery import deliver
 from .errors import ProxyError, RequestInvalid, RouteUnknown
 from .exchange import Exchange
@@ -19,11 +18,9 @@ from .keys import EXCHANGE, REQUEST_ID, gateway_of
 from .modes import ALIAS, MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
 from .outcomes import Outcome
 from .placement import Plan, as_asked, place
-from .shadow import ShadowAsk
+from .router_client import text_to_send
 from .surfaces import Surface
 from .upstreams import Upstream
-
-DECISIONS = logging.getLogger("semrouter.decisions")
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,10 +71,8 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
     text = surface.read_ask(incoming.body.raw, gateway.settings.injected_tags)
     if incoming.handling is Handling.SHADOW:
         exchange.outcome = Outcome.SHADOW
-        target = routing.policy.abstain if asks_for_routing(incoming.body.model) else None
-        served_model = target.model if target else str(incoming.body.model)
-        routing.shadow.submit(ShadowAsk(text=text, served_model=served_model))
-        return target
+        exchange.shadow_text = None if text is None else text_to_send(text)
+        return routing.policy.abstain if asks_for_routing(incoming.body.model) else None
     asked = exchange.elapsed_seconds()
     verdict = await decide(routing, gateway.upstreams, text, incoming.budget_seconds)
     exchange.route_seconds = exchange.elapsed_seconds() - asked
@@ -103,10 +98,14 @@ async def forward(request: web.Request, gateway: Gateway, plan: Plan, exchange: 
 
 
 def record(gateway: Gateway, exchange: Exchange) -> None:
+    exchange.total_seconds = exchange.elapsed_seconds()
     if exchange.decision is not None:
         gateway.metrics.decided(exchange.decision, "enforce")
     gateway.metrics.request_ended(exchange)
-    DECISIONS.info("%s", msgspec.json.encode(exchange.log_record()).decode())
+    if gateway.routing is not None and exchange.outcome is Outcome.SHADOW:
+        gateway.routing.shadow.submit(exchange)
+    else:
+        log_decision(exchange)
 
 
 def _upstream_asked_for(gateway: Gateway, model: str | None) -> Upstream:

@@ -11,6 +11,7 @@ from .headers import OWN_PREFIX, header_text
 from .modes import Mode
 from .outcomes import Outcome, Verdict
 from .placement import Choice
+from .usage import Usage
 
 
 class Exchange(msgspec.Struct, kw_only=True):
@@ -28,6 +29,9 @@ class Exchange(msgspec.Struct, kw_only=True):
     status: int | None = None
     served_by: str | None = None  # the upstream that answered
     upstream_result: str = "none"  # 2xx, 3xx, 4xx, 5xx, unreachable, timed_out, aborted
+    usage: Usage | None = None
+    shadow_text: bytes | None = None  # what to judge once the answer is out
+    total_seconds: float | None = None
     route_seconds: float | None = None
     first_byte_seconds: float | None = None
 
@@ -107,12 +111,13 @@ class Exchange(msgspec.Struct, kw_only=True):
             "truncated": decision and decision.truncated,
             "tokens_seen": decision and decision.tokens_seen,
             "served_by": self.served_by,
+            "usage": self.usage,
             "status": self.status,
             "upstream": self.upstream_result,
             "ms": {
                 "route": _milliseconds(self.route_seconds),
                 "first_byte": _milliseconds(self.first_byte_seconds),
-                "total": _milliseconds(self.elapsed_seconds()),
+                "total": _milliseconds(self.total_seconds),
             },
         }
 

@@ -56,6 +56,15 @@ class Metrics:
             ["result"],
             registry=registry,
         )
+        self._shadow_tokens = Counter(
+            "semrouter_shadow_tokens_total",
+            "Tokens of shadow requests by the target decided on, the upstream that served them, and kind.",
+            ["target", "served_by", "kind"],
+            registry=registry,
+        )
+        self._shadow_usage_unknown = Counter(
+            "semrouter_shadow_usage_unknown_total", "Shadow requests whose answer stated no usage.", registry=registry
+        )
         self._router_failing = Gauge(
             "semrouter_router_failing",
             "1 while Triton is left alone after failures in a row.",
@@ -87,8 +96,17 @@ class Metrics:
     def decided(self, decision: DecisionDocument, route: str) -> None:
         self._decisions.labels(route, decision.target, decision.rationale, decision.winner, _TRANSPORT).inc()
 
-    def shadowed(self, result: str) -> None:
+    def shadowed(self, result: str, exchange: Exchange) -> None:
+        """Count a shadow request by result, and the tokens that its would-be target would have worked on."""
         self._shadow.labels(result).inc()
+        if exchange.decision is None:
+            return
+        if exchange.usage is None:
+            self._shadow_usage_unknown.inc()
+            return
+        moved = (exchange.decision.target, exchange.served_by or "")
+        self._shadow_tokens.labels(*moved, "prompt").inc(exchange.usage.prompt_tokens)
+        self._shadow_tokens.labels(*moved, "completion").inc(exchange.usage.completion_tokens)
 
     def request_ended(self, exchange: Exchange) -> None:
         self._requests.labels(

@@ -14,6 +14,7 @@ from .errors import UpstreamTimedOut, UpstreamUnreachable
 from .exchange import Exchange
 from .headers import REQUEST_ID_HEADER, forwarded_request_headers, forwarded_response_headers
 from .upstreams import Endpoint, Upstream
+from .usage import TAIL_BYTES, read_usage
 
 _JSON = "application/json"
 _AIOHTTP_WARNS_ABOVE_BYTES = 2**20
@@ -71,15 +72,18 @@ async def stream_back(
     response = web.StreamResponse(
         status=answer.status, reason=answer.reason, headers=forwarded_response_headers(answer.headers)
     )
+    tail = b""
     try:
         await response.prepare(request)
         async for chunk in _chunks(answer, upstream.timeouts.between_chunks):
             await response.write(chunk)
+            tail = (tail + chunk)[-TAIL_BYTES:]
     except (aiohttp.ClientError, TimeoutError, ConnectionError):
         # The status line is gone: only a cut connection can tell the client that this answer is not whole.
         exchange.upstream_result = "aborted"
         if request.transport is not None:
             request.transport.abort()
+    exchange.usage = read_usage(tail)
     return response
 
 

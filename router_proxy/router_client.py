@@ -69,9 +69,11 @@ class RouterClient:
         self._metrics = metrics
         self._last_failure = ClassifierFailed(Outcome.FAILOPEN_ERROR, "never asked")
 
-    async def ask(self, text: str, budget_seconds: float) -> Answered:
-        """Return Triton's decision on `text`; ClassifierFailed says why there is none within `budget_seconds`."""
-        data = _bounded(text)
+    async def ask(self, data: bytes, budget_seconds: float) -> Answered:
+        """Return Triton's decision on a text, given as `text_to_send` has it.
+
+        ClassifierFailed says why there is none within `budget_seconds`.
+        """
         if self._cache is None:
             return Answered(decision=await self._ask_triton(data, budget_seconds), cached=False)
         key = cache_key(data)
@@ -168,7 +170,7 @@ def _request(data: bytes, queue_seconds: float) -> service_pb2.ModelInferRequest
     return request
 
 
-def _bounded(text: str) -> bytes:
+def text_to_send(text: str) -> bytes:
     """Encode `text`; of a long one send a little more of either end than `clip_text` keeps, so that it sees the cut."""
     data = text.encode(errors="replace")
     end = END_BYTES + 4

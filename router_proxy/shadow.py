@@ -1,19 +1,12 @@
-"""Decisions off the request path: what the router would have done, for the metrics only."""
+"""Decisions off the request path: what the router would have done, for the metrics and the log only."""
 
 import asyncio
 
-import msgspec
-
+from .decision_log import log_decision
 from .errors import ClassifierFailed
+from .exchange import Exchange
 from .metrics import Metrics
 from .router_client import RouterClient
-
-
-class ShadowAsk(msgspec.Struct, frozen=True, kw_only=True):
-    """A text to judge, and the model that its request really went to."""
-
-    text: str | None
-    served_model: str
 
 
 class Shadow:
@@ -23,14 +16,16 @@ class Shadow:
         self._router = router
         self._metrics = metrics
         self._budget_seconds = budget_seconds
-        self._queue: asyncio.Queue[ShadowAsk] = asyncio.Queue(queue_limit)
+        self._queue: asyncio.Queue[Exchange] = asyncio.Queue(queue_limit)
         self._worker = asyncio.create_task(self._work())
 
-    def submit(self, ask: ShadowAsk) -> None:
+    def submit(self, exchange: Exchange) -> None:
+        """Take over a shadow request that was answered; it is logged with its decision, or without if there is none."""
         try:
-            self._queue.put_nowait(ask)
+            self._queue.put_nowait(exchange)
         except asyncio.QueueFull:
-            self._metrics.shadowed("dropped")
+            self._metrics.shadowed("dropped", exchange)
+            log_decision(exchange)
 
     async def drained(self) -> None:
         """Return once everything submitted so far is decided."""
@@ -42,20 +37,22 @@ class Shadow:
 
     async def _work(self) -> None:
         while True:
-            ask = await self._queue.get()
+            exchange = await self._queue.get()
             try:
-                await self._decide(ask)
+                self._metrics.shadowed(await self._judge(exchange), exchange)
+                log_decision(exchange)
             finally:
                 self._queue.task_done()
 
-    async def _decide(self, ask: ShadowAsk) -> None:
-        if ask.text is None:
-            self._metrics.shadowed("no_text")
-            return
+    async def _judge(self, exchange: Exchange) -> str:
+        """Decide and return how that compares with what happened."""
+        if exchange.shadow_text is None:
+            return "no_text"
         try:
-            decision = (await self._router.ask(ask.text, self._budget_seconds)).decision
+            answered = await self._router.ask(exchange.shadow_text, self._budget_seconds)
         except ClassifierFailed:
-            self._metrics.shadowed("failed")
-            return
-        self._metrics.decided(decision, "shadow")
-        self._metrics.shadowed("agree" if decision.model == ask.served_model else "differ")
+            return "failed"
+        exchange.decision, exchange.cached = answered.decision, answered.cached
+        exchange.target = answered.decision.target
+        self._metrics.decided(answered.decision, "shadow")
+        return "agree" if answered.decision.model == exchange.served_by else "differ"

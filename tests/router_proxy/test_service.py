@@ -148,18 +148,6 @@ async def test_one_log_line_explains_a_request_without_its_text(proxy: Proxy, ca
     assert "sqrt" not in caplog.text
 
 
-async def test_shadow_decisions_that_do_not_fit_are_dropped_and_counted(
-    start_proxy: StartProxy, stand_in: StandInTriton, stand_in_url: str
-) -> None:
-    proxy = await start_proxy(stand_in_url, SEMROUTER_SHADOW_QUEUE="1")
-    stand_in.released.clear()
-
-    answers = [await proxy.chat(HARD, model=GENERAL, mode="shadow") for _ in range(4)]
-
-    assert [answer.outcome for answer in answers] == ["shadow"] * 4
-    assert await proxy.metric("semrouter_shadow_total", result="dropped") >= 2
-
-
 class TestRoutingOff:
     """SEMROUTER_ENABLED unset: an ordinary proxy that knows nothing of Triton or the alias."""
 

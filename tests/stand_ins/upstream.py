@@ -18,6 +18,7 @@ class EchoUpstream:
         self.max_model_len: int | None = None
         self.refusal: tuple[int, str] | None = None  # status and message of an error to answer with
         self.cancelled = asyncio.Event()
+        self.usage: dict[str, int] | None = {"prompt_tokens": 7, "completion_tokens": 5}
         self.held = asyncio.Event()  # cleared, a stream stops after its first chunk
         self.held.set()
         self.app = web.Application(client_max_size=64 * 1024 * 1024)
@@ -51,6 +52,7 @@ class EchoUpstream:
             await response.write(self._event("from "))
             await self.held.wait()
             await response.write(self._event(self.name))
+            await response.write(f"data: {json.dumps({'choices': [], 'usage': self.usage})}\n\n".encode())
             await response.write(b"data: [DONE]\n\n")
         except (asyncio.CancelledError, ConnectionError):
             self.cancelled.set()
@@ -64,7 +66,8 @@ class EchoUpstream:
     def _completion(self, kind: str, part: str, content: str | None = None) -> dict[str, Any]:
         message = {"role": "assistant", "content": content or f"from {self.name}"}
         choice = {"index": 0, part: message, "finish_reason": None if content else "stop"}
-        return {"id": "chatcmpl-1", "object": kind, "created": 1, "model": self.name, "choices": [choice]}
+        answer = {"id": "chatcmpl-1", "object": kind, "created": 1, "model": self.name, "choices": [choice]}
+        return answer if content else answer | {"usage": self.usage}
 
 
 def body_received(answer: dict[str, Any]) -> bytes:
