@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 
 from routing_policy.policy import Policy
 
-from . import catalogue, chat, passthrough, preview, probes
+from . import catalogue, chat, page, passthrough, preview, probes
 from .admission import Admission
 from .breaker import Breaker
 from .configuration import Configuration, load_configuration
@@ -47,6 +47,7 @@ def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Applicatio
             web.get("/health/live", probes.live),
             web.get("/health/ready", probes.ready),
             web.get("/metrics", show_metrics),
+            *([web.get("/ui", page.show_page)] if settings.ui else []),
         ]
     )
     app.on_response_prepare.append(add_own_headers)

@@ -71,6 +71,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     drain_seconds: Annotated[
         float, msgspec.Meta(description="How long requests may go on after SIGTERM before they are cut off.", ge=0)
     ] = 60.0
+    ui: Annotated[
+        bool, msgspec.Meta(description="The page at /ui, which previews decisions and shows the counters.")
+    ] = False
     workers: Annotated[
         int, msgspec.Meta(description="Processes that serve; limits, breakers and caches are per worker.", ge=1, le=64)
     ] = 1
