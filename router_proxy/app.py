@@ -47,7 +47,7 @@ def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Applicatio
             web.get("/health/live", probes.live),
             web.get("/health/ready", probes.ready),
             web.get("/metrics", show_metrics),
-            *([web.get("/ui", page.show_page)] if settings.ui else []),
+            *(page.routes() if settings.ui else []),
         ]
     )
     app.on_response_prepare.append(add_own_headers)
@@ -100,6 +100,7 @@ def _open_routing(
     cache = DecisionCache(limit=settings.cache_entries, seconds=settings.cache_seconds)
     router = RouterClient(
         settings.triton_url,
+        ca_file=settings.triton_ca_file,
         breaker=Breaker(failures=settings.breaker_failures, pause_seconds=settings.breaker_pause_seconds),
         cache=cache if settings.cache_entries else None,
         in_flight_limit=settings.routing_in_flight,

@@ -97,6 +97,7 @@ async def _request(
             data=_payload(outgoing.body),
             headers=outgoing.headers,
             allow_redirects=False,
+            ssl=upstream.trust,
             timeout=aiohttp.ClientTimeout(total=upstream.timeouts.total, sock_connect=upstream.timeouts.connect),
         )
 

@@ -4,6 +4,7 @@ import asyncio
 import struct
 import time
 from functools import partial
+from pathlib import Path
 
 import grpc
 import msgspec
@@ -14,7 +15,7 @@ from routing_policy.decision import DecisionDocument
 
 from .breaker import Breaker
 from .decision_cache import DecisionCache, cache_key
-from .errors import ClassifierFailed
+from .errors import ClassifierFailed, ConfigurationInvalid
 from .metrics import Metrics
 from .outcomes import Outcome
 
@@ -54,12 +55,13 @@ class RouterClient:
         self,
         url: str,
         *,
+        ca_file: Path | None,
         breaker: Breaker,
         cache: DecisionCache | None,
         in_flight_limit: int,
         metrics: Metrics,
     ) -> None:
-        self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
+        self._channel = _channel(url, ca_file)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._breaker = breaker
         self._cache = cache
@@ -157,6 +159,16 @@ class RouterClient:
             self._breaker.failed()
             self._metrics.router_failing(failing=self._breaker.is_open)
         return failure
+
+
+def _channel(url: str, ca_file: Path | None) -> grpc.aio.Channel:
+    if ca_file is None:
+        return grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
+    try:
+        credentials = grpc.ssl_channel_credentials(ca_file.read_bytes())
+    except OSError as exc:
+        raise ConfigurationInvalid("SEMROUTER_TRITON_CA_FILE", f"{ca_file}: {exc.strerror or exc}") from exc
+    return grpc.aio.secure_channel(url, credentials, options=_CHANNEL_OPTIONS)
 
 
 def _request(data: bytes, queue_seconds: float) -> service_pb2.ModelInferRequest:

@@ -40,6 +40,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     triton_url: Annotated[str, msgspec.Meta(description="Host and port of Triton's gRPC endpoint.", min_length=1)] = (
         "localhost:8001"
     )
+    triton_ca_file: Annotated[
+        Path | None, msgspec.Meta(description="Certificates to trust; with them Triton is asked over TLS.")
+    ] = None
     host: Annotated[str, msgspec.Meta(description="The address to listen on.", min_length=1)] = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(description="The port to listen on; 0 picks a free one.", ge=0, le=65535)] = 8999
     routing_budget_ms: Annotated[
@@ -89,7 +92,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     for name in _LISTS & given.keys():
         given[name] = [item.strip() for item in given[name].split(",")]
     try:
-        settings = msgspec.convert(given, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
+        settings = msgspec.convert(given, Settings, strict=False, dec_hook=_from_text)
     except msgspec.ValidationError as exc:
         raise ConfigurationInvalid("environment", _reason(exc, given)) from exc
     if settings.default_mode not in settings.allowed_modes:
@@ -98,6 +101,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             f"SEMROUTER_DEFAULT_MODE: expected one of SEMROUTER_ALLOWED_MODES, got {settings.default_mode}",
         )
     return settings
+
+
+def _from_text(kind: type, value: str) -> Any:
+    return kind(value)
 
 
 def read_secret(environ: Mapping[str, str], variable: str, place: str) -> str:
@@ -122,6 +129,8 @@ def _variables() -> list[tuple[str, str, str]]:
 def _default(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if value is None:
+        return ""
     if isinstance(value, tuple):
         return f"`{','.join(value)}`"
     return f"`{value}`"

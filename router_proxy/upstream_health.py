@@ -61,7 +61,9 @@ class UpstreamHealth:
     async def _check(self, upstream: Upstream, endpoint: Endpoint) -> None:
         headers = upstream.own_headers | {"Connection": "close"}  # a new one each time, as that must work too
         try:
-            async with self._session.get(endpoint.url_for("/v1/models"), headers=headers, timeout=_TIMEOUT) as answer:
+            async with self._session.get(
+                endpoint.url_for("/v1/models"), headers=headers, timeout=_TIMEOUT, ssl=upstream.trust
+            ) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError):
             _note(upstream, endpoint, is_down=True)

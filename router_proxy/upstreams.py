@@ -1,5 +1,6 @@
 """The LLM servers while the proxy runs: which endpoint takes the next request, and which are left alone."""
 
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from yarl import URL
 
 from .breaker import Breaker
 from .eligibility import Abilities
-from .errors import RouteUnknown
+from .errors import ConfigurationInvalid, RouteUnknown
 from .settings import read_secret
 from .upstreams_file import Timeouts, UpstreamForm, UpstreamsForm
 
@@ -42,13 +43,22 @@ class Endpoint:
 class Upstream:
     """An LLM server under the model name it serves."""
 
-    def __init__(self, name: str, form: UpstreamForm, *, api_key: str | None, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(
+        self,
+        name: str,
+        form: UpstreamForm,
+        *,
+        api_key: str | None,
+        endpoints: Sequence[Endpoint],
+        trust: ssl.SSLContext | None,
+    ) -> None:
         self.name = name
         self.endpoints = endpoints
         self.timeouts: Timeouts = form.timeouts
         self.fallbacks = tuple(form.fallbacks)
         self.keeps_credentials = form.auth == "passthrough"
         self.own_headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self.trust: ssl.SSLContext | bool = trust or True  # True: what the system trusts
         self._form = form
 
     @property
@@ -82,6 +92,7 @@ class Upstreams:
                 name,
                 upstream,
                 api_key=_api_key(name, upstream, environ, file),
+                trust=_trust(name, upstream, file),
                 endpoints=[known.get((name, url)) or Endpoint(url) for url in upstream.endpoints],
             )
             for name, upstream in form.upstreams.items()
@@ -110,6 +121,16 @@ class Upstreams:
         if upstream := self._by_name.get(model):
             return upstream
         raise RouteUnknown(f"The model {model!r} does not exist.", code="model_not_found", param="model")
+
+
+def _trust(name: str, form: UpstreamForm, file: Path) -> ssl.SSLContext | None:
+    if form.ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=form.ca_file)
+    except OSError as exc:  # ssl.SSLError is one too
+        place = f"$.upstreams.{name}.ca_file"
+        raise ConfigurationInvalid(str(file), f"{place}: expected certificates in {form.ca_file}: {exc}") from exc
 
 
 def _api_key(name: str, form: UpstreamForm, environ: Mapping[str, str], file: Path) -> str | None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 import yaml
+from yarl import URL
 
 from .errors import ConfigurationInvalid
 from .modes import ALIAS
@@ -32,6 +33,7 @@ class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """One LLM server. `auth: passthrough` forwards the client's credentials; else only our own key is sent.
 
     `fallbacks` are other upstreams to try before the first byte. Without `max_model_len` the server is asked.
+    `ca_file` holds the certificates to trust for https endpoints instead of the system's.
     """
 
     endpoints: Annotated[list[EndpointUrl], msgspec.Meta(min_length=1)]
@@ -41,6 +43,7 @@ class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_model_len: Annotated[int, msgspec.Meta(ge=1)] | None = None
     modalities: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
     tools: bool = True
+    ca_file: str | None = None
     timeouts: Timeouts = Timeouts()
 
 
@@ -85,5 +88,14 @@ def _check_meaning(form: UpstreamsForm, file: str) -> None:
                     file, f"{place}.fallbacks[{index}]: expected the name of another upstream, got {fallback!r}"
                 )
         for index, url in enumerate(upstream.endpoints):
+            if not _has_a_port(url):
+                raise ConfigurationInvalid(file, f"{place}.endpoints[{index}]: expected a port up to 65535, got {url}")
             if url.rstrip("/").endswith("/v1"):
                 raise ConfigurationInvalid(file, f"{place}.endpoints[{index}]: expected the URL without /v1, got {url}")
+
+
+def _has_a_port(url: str) -> bool:
+    try:
+        return URL(url).port is not None
+    except ValueError:
+        return False

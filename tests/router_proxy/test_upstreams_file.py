@@ -27,6 +27,7 @@ def test_the_shipped_file_serves_every_target_of_the_shipped_policies(policy: st
         pytest.param("upstreams: {", "is not valid YAML", id="malformed"),
         pytest.param("upstreams: {}", "expected object of length >= 1", id="no upstream"),
         pytest.param("upstreams: {m: {}}", "required field endpoints - at $.upstreams[...]", id="no endpoints"),
+        pytest.param("upstreams: {m: {endpoints: ['http://a:port']}}", "expected a port", id="no port"),
         pytest.param("upstreams: {m: {endpoints: []}}", "expected array of length >= 1", id="empty endpoints"),
         pytest.param("upstreams: {m: {endpoints: [localhost:8100]}}", "expected str matching", id="not a URL"),
         pytest.param(

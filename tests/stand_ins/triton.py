@@ -30,11 +30,12 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
         self.cancelled_calls = 0
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
+    async def serving(self, credentials: grpc.ServerCredentials | None = None) -> AsyncIterator[str]:
         """Serve on a free port and yield its address; calls still held are let go at the end."""
         server = grpc.aio.server()
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, server)
-        port = server.add_insecure_port("127.0.0.1:0")
+        place = "127.0.0.1:0"
+        port = server.add_secure_port(place, credentials) if credentials else server.add_insecure_port(place)
         await server.start()
         try:
             yield f"127.0.0.1:{port}"
