@@ -47,7 +47,7 @@ def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Applicatio
             web.get("/health/live", probes.live),
             web.get("/health/ready", probes.ready),
             web.get("/metrics", show_metrics),
-            *(page.routes() if settings.ui else []),
+            *([web.get("/ui", page.show_page)] if settings.ui else []),
         ]
     )
     app.on_response_prepare.append(add_own_headers)
