@@ -11,23 +11,18 @@ _FILE = Path(__file__).with_name("page.html")
 _INLINE = {kind: re.compile(rf"<{kind}>(.*?)</{kind}>", re.DOTALL) for kind in ("script", "style")}
 
 
-def routes() -> list[web.RouteDef]:
-    """Read the page and return the route that serves it."""
+async def show_page(_: web.Request) -> web.Response:
     html = _FILE.read_text(encoding="utf-8")
     headers = {
-        "Content-Security-Policy": _content_security_policy(html),
+        "Content-Security-Policy": content_security_policy(html),
         "Cache-Control": "no-store",  # not even the browser keeps what was typed once the page is left
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }
-
-    async def show_page(_: web.Request) -> web.Response:
-        return web.Response(text=html, content_type="text/html", headers=headers)
-
-    return [web.get("/ui", show_page)]
+    return web.Response(text=html, content_type="text/html", headers=headers)
 
 
-def _content_security_policy(html: str) -> str:
+def content_security_policy(html: str) -> str:
     """Allow the page's own script and style and requests to its own origin, nothing else (W3C CSP Level 3)."""
     inline = [f"{kind}-src {_hashes(element.findall(html))}" for kind, element in _INLINE.items()]
     return "; ".join(
