@@ -23,5 +23,7 @@ def shows_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, 
             return command(*args, **kwargs)
         except (ExportError, RoutingPolicyError) as exc:
             raise click.ClickException(str(exc)) from exc
+        except OSError as exc:  # a full disk, a folder that may not be written
+            raise click.ClickException(f"{exc.filename or command.__name__}: {exc.strerror or exc}") from exc
 
     return run

@@ -1,5 +1,6 @@
 """Put bundles into a Triton model repository as new versions, and take the newest one back out, while Triton serves."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -146,16 +147,28 @@ def _refuse_other_labels(source: Path, bundle: Bundle, name: str, installed: Bun
 
 def _copy_version(source: Path, classifier: Path) -> int:
     """Copy under a name Triton ignores, sync, rename: the version appears whole or not at all."""
-    version = 1 + max((int(_parse(entry)["number"]) for entry in _entries(classifier)), default=0)
-    unfinished = classifier / f".{version}.tmp"
-    unfinished.mkdir()
-    for name in (MODEL_FILE, TOKENIZER_FILE, BUNDLE_FILE):
-        shutil.copyfile(source / name, unfinished / name)
-        _sync(unfinished / name)
-    _sync(unfinished)
-    unfinished.rename(classifier / str(version))
+    version, unfinished = _reserve_version(classifier)
+    try:
+        for name in (MODEL_FILE, TOKENIZER_FILE, BUNDLE_FILE):
+            shutil.copyfile(source / name, unfinished / name)
+            _sync(unfinished / name)
+        _sync(unfinished)
+        unfinished.rename(classifier / str(version))
+    except OSError:
+        shutil.rmtree(unfinished)
+        raise
     _sync(classifier)
     return version
+
+
+def _reserve_version(classifier: Path) -> tuple[int, Path]:
+    """Make the directory of the next number; another installer at work has one of its own."""
+    while True:
+        version = 1 + max((int(_parse(entry)["number"]) for entry in _entries(classifier)), default=0)
+        unfinished = classifier / f".{version}.tmp"
+        with contextlib.suppress(FileExistsError):
+            unfinished.mkdir()
+            return version, unfinished
 
 
 def _load_or_withdraw(classifier: Path, version: int, load: LoadModel) -> None:

@@ -77,6 +77,15 @@ def test_another_label_set_needs_a_name_of_its_own(
     assert [version.version for version in installed_versions(repository, NAME)] == [1]
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(bundle: Path, repository: Path) -> None:
+    (repository / NAME).write_text("a file where the classifier's folder belongs")
+
+    result = semrouter("bundle", "install", bundle, "--name", NAME, "--repository", repository)
+
+    assert result.exit_code == 1
+    assert result.output == f"Error: {repository / NAME / 'warmup'}: Not a directory\n"
+
+
 def test_a_triton_nobody_runs_is_one_line_and_leaves_the_old_version(
     bundle: Path, repository: Path, closed_port: int
 ) -> None:

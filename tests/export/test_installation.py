@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,15 @@ def test_a_number_is_never_used_again(bundle: Path, repository: Path) -> None:
 
     assert installed.version == 8
     assert versions(repository) == [(1, False), (2, True), (8, False)]
+
+
+def test_installers_at_the_same_time_get_a_version_each(bundle: Path, repository: Path) -> None:
+    install_bundle(bundle, repository, NAME)
+
+    with ThreadPoolExecutor(4) as pool:
+        installed = list(pool.map(lambda _: install_bundle(bundle, repository, NAME).version, range(4)))
+
+    assert sorted(installed) == [2, 3, 4, 5]
 
 
 def test_rollback_withdraws_the_newest_version_and_loads_what_is_left(bundle: Path, repository: Path) -> None:

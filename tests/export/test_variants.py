@@ -34,7 +34,7 @@ def test_a_variant_that_judges_differently_is_refused_with_the_reason(unquantisa
         build_bundle(locate_checkpoint(str(unquantisable)), tmp_path / "int8", BundleOptions(precision="int8"))
 
     assert caught.value.precision == "int8"
-    assert not (tmp_path / "int8" / "bundle.json").exists()
+    assert not (tmp_path / "int8").exists()
 
 
 def test_the_same_classifier_passes_in_floating_point(unquantisable: Path, tmp_path: Path) -> None:
