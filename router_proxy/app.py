@@ -26,6 +26,7 @@ from .reloading import LiveGateway
 from .router_client import RouterClient
 from .settings import Settings
 from .shadow import Shadow
+from .stored_responses import RESPONSES_PATH, StoredResponses
 from .surfaces import SURFACES, error_format_of
 from .upstream_health import UpstreamHealth
 
@@ -42,6 +43,10 @@ def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Applicatio
             *(web.post(surface.path, partial(chat.answer, surface)) for surface in SURFACES),
             web.get("/v1/models", catalogue.list_models),
             web.get("/v1/models/{model:.+}", catalogue.show_model),
+            *(
+                web.route("*", RESPONSES_PATH + path, passthrough.pass_on_by_id)
+                for path in ("/{id}", "/{id}/{rest:.+}")
+            ),
             web.post("/v1/route", preview.preview_route),
             *(web.post(path, passthrough.pass_on) for path in (*passthrough.PATHS, "/v1/{rest:.+}")),
             web.get("/health/live", probes.live),
@@ -69,6 +74,7 @@ async def open_gateway(
                 session=session,
                 metrics=metrics,
                 admission=Admission(metrics),
+                stored=StoredResponses(session),
                 routing=_open_routing(settings, configuration.policy, metrics, opened),
             ),
             environ,

@@ -17,8 +17,9 @@ from .gateway import Gateway
 from .keys import EXCHANGE, REQUEST_ID, gateway_of
 from .modes import ALIAS, MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
 from .outcomes import Outcome
-from .placement import Plan, as_asked, place
+from .placement import Plan, as_asked, continued, place
 from .router_client import text_to_send
+from .stored_responses import Holder, continued_id
 from .surfaces import Surface
 from .upstreams import Upstream
 
@@ -29,6 +30,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     body: JsonBody
     handling: Handling
     budget_seconds: float
+    holder: Holder | None = None  # who keeps the answer that this request goes on from
 
 
 async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
@@ -38,10 +40,10 @@ async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
     try:
         authorize(request, gateway.upstreams.client_keys)
         with gateway.admission.one_of(gateway.upstreams.in_flight_limit):
-            incoming = await parse(request, gateway, exchange)
+            incoming = await parse(request, gateway, surface, exchange)
             target = await ask(gateway, surface, incoming, exchange)
             plan = choose(gateway, surface, incoming, target=target, exchange=exchange)
-            return await forward(request, gateway, plan, exchange)
+            return await forward(request, gateway, surface, plan=plan, exchange=exchange)
     except ProxyError as error:
         exchange.refused(error)
         raise
@@ -49,7 +51,7 @@ async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
         record(gateway, exchange)
 
 
-async def parse(request: web.Request, gateway: Gateway, exchange: Exchange) -> Incoming:
+async def parse(request: web.Request, gateway: Gateway, surface: Surface, exchange: Exchange) -> Incoming:
     settings = gateway.settings
     if gateway.routing is None:
         mode = Mode.OFF
@@ -59,7 +61,12 @@ async def parse(request: web.Request, gateway: Gateway, exchange: Exchange) -> I
     budget_seconds = read_budget_seconds(request, settings.routing_budget_ms)
     body = read_body(await read_bytes(request, gateway.upstreams.body_limit_bytes))
     exchange.requested_model = exchange.target = body.model
-    return Incoming(body=body, handling=handling(mode, body.model), budget_seconds=budget_seconds)
+    return Incoming(
+        body=body,
+        handling=handling(mode, body.model),
+        budget_seconds=budget_seconds,
+        holder=await _holder(gateway, body) if surface.goes_on else None,
+    )
 
 
 async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: Exchange) -> Target | None:
@@ -67,6 +74,9 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
     routing = gateway.routing
     if routing is None or incoming.handling in {Handling.OFF, Handling.EXPLICIT}:
         exchange.outcome = Outcome(incoming.handling)
+        return None
+    if incoming.holder is not None and incoming.handling is Handling.ROUTE:
+        exchange.outcome = Outcome.EXPLICIT  # the earlier answer has named the server already
         return None
     text = surface.read_ask(incoming.body.raw, gateway.settings.injected_tags)
     if incoming.handling is Handling.SHADOW:
@@ -85,6 +95,8 @@ def choose(
 ) -> Plan:
     """Return where the request may go, best first; only what the router placed may move from where it was sent."""
     raw, upstreams, routing = incoming.body.raw, gateway.upstreams, gateway.routing
+    if incoming.holder is not None:
+        return continued(raw, incoming.holder.upstream, incoming.holder.endpoint)
     if target is None or routing is None:
         return as_asked(raw, _upstream_asked_for(gateway, incoming.body.model))
     plan = place(raw, target, policy=routing.policy, upstreams=upstreams, merges_params=surface.merges_params)
@@ -93,8 +105,13 @@ def choose(
     return plan
 
 
-async def forward(request: web.Request, gateway: Gateway, plan: Plan, exchange: Exchange) -> web.StreamResponse:
-    return await deliver(request, gateway.session, plan, exchange)
+async def forward(
+    request: web.Request, gateway: Gateway, surface: Surface, *, plan: Plan, exchange: Exchange
+) -> web.StreamResponse:
+    response = await deliver(request, gateway.session, plan, exchange)
+    if surface.goes_on and exchange.answered_at is not None:
+        gateway.stored.passed(exchange.answer_head, *exchange.answered_at)
+    return response
 
 
 def record(gateway: Gateway, exchange: Exchange) -> None:
@@ -106,6 +123,15 @@ def record(gateway: Gateway, exchange: Exchange) -> None:
         gateway.routing.shadow.submit(exchange)
     else:
         log_decision(exchange)
+
+
+async def _holder(gateway: Gateway, body: JsonBody) -> Holder | None:
+    """Return who keeps the answer gone on from, unless the caller names another model."""
+    continued_from = continued_id(body.raw)
+    holder = await gateway.stored.find(continued_from, gateway.upstreams) if continued_from else None
+    if holder is None or asks_for_routing(body.model) or body.model == holder.upstream.name:
+        return holder
+    return None
 
 
 def _upstream_asked_for(gateway: Gateway, model: str | None) -> Upstream:

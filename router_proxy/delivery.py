@@ -56,7 +56,7 @@ async def _first_answer(
                 if answer.status in _ANOTHER_MAY_ANSWER and not is_last:
                     failure = UpstreamUnreachable(f"{choice.upstream.name}: answered {answer.status}")
                     continue
-                exchange.answered(choice.upstream.name, answer.status)
+                exchange.answered(choice.upstream, endpoint, answer.status)
                 yield choice, answer
                 return
     raise failure
@@ -64,7 +64,7 @@ async def _first_answer(
 
 def _attempts(choices: Sequence[Choice]) -> Iterator[tuple[Choice, Endpoint, bool]]:
     """Yield each endpoint of each choice that its breaker admits, and whether it is the last there is."""
-    attempts = [(choice, endpoint) for choice in choices for endpoint in choice.upstream.ranked_endpoints()]
+    attempts = [(choice, endpoint) for choice in choices for endpoint in choice.endpoints]
     for position, (choice, endpoint) in enumerate(attempts, start=1):
         if endpoint.breaker.admits():
             yield choice, endpoint, position == len(attempts)

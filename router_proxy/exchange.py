@@ -11,6 +11,7 @@ from .headers import OWN_PREFIX, header_text
 from .modes import Mode
 from .outcomes import Outcome, Verdict
 from .placement import Choice
+from .upstreams import Endpoint, Upstream
 from .usage import Usage
 
 
@@ -29,6 +30,8 @@ class Exchange(msgspec.Struct, kw_only=True):
     status: int | None = None
     served_by: str | None = None  # the upstream that answered
     upstream_result: str = "none"  # 2xx, 3xx, 4xx, 5xx, unreachable, timed_out, aborted
+    answered_at: tuple[Upstream, Endpoint] | None = None
+    answer_head: bytes = b""
     usage: Usage | None = None
     shadow_text: bytes | None = None  # what to judge once the answer is out
     total_seconds: float | None = None
@@ -42,8 +45,9 @@ class Exchange(msgspec.Struct, kw_only=True):
         self.outcome, self.target = verdict.outcome, verdict.target.name
         self.decision, self.cached = verdict.decision, verdict.cached
 
-    def answered(self, upstream: str, status: int) -> None:
-        self.served_by = upstream
+    def answered(self, upstream: Upstream, endpoint: Endpoint, status: int) -> None:
+        self.served_by = upstream.name
+        self.answered_at = (upstream, endpoint)
         self.status = status
         self.upstream_result = f"{status // 100}xx"
         self.first_byte_seconds = self.elapsed_seconds()

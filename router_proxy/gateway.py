@@ -12,6 +12,7 @@ from .metrics import Metrics
 from .router_client import RouterClient
 from .settings import Settings
 from .shadow import Shadow
+from .stored_responses import StoredResponses
 from .upstreams import Upstreams
 
 
@@ -31,6 +32,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     session: aiohttp.ClientSession
     metrics: Metrics
     admission: Admission
+    stored: StoredResponses
     routing: Routing | None
     configuration_error: str | None = None  # why the files as they are now are not the ones in use
     started_at: int = msgspec.field(default_factory=lambda: int(time.time()))

@@ -10,7 +10,7 @@ from .errors import RequestInvalid
 from .exchange import Exchange
 from .keys import REQUEST_ID, gateway_of
 from .multipart import multipart_model
-from .placement import as_asked
+from .placement import Choice, Plan, as_asked
 
 # What vLLM serves outside /v1.
 PATHS = ("/tokenize", "/detokenize", "/pooling", "/classify", "/score", "/rerank", "/v2/rerank")
@@ -24,6 +24,23 @@ async def pass_on(request: web.Request) -> web.StreamResponse:
         upstream = gateway.upstreams.serving(_requested_model(request, raw))
         exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
         return await deliver(request, gateway.session, as_asked(raw, upstream), exchange)
+
+
+async def pass_on_by_id(request: web.Request) -> web.StreamResponse:
+    """Pass on what is about one stored response to who keeps it; where nobody does, some upstream says so."""
+    gateway = gateway_of(request)
+    upstreams = gateway.upstreams
+    authorize(request, upstreams.client_keys)
+    with gateway.admission.one_of(upstreams.in_flight_limit):
+        raw = await read_bytes(request, upstreams.body_limit_bytes)
+        holder = await gateway.stored.find(request.match_info["id"], upstreams)
+        choice = (
+            Choice(upstream=holder.upstream, endpoint=holder.endpoint)
+            if holder
+            else Choice(upstream=upstreams.serving(next(iter(upstreams))))
+        )
+        exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
+        return await deliver(request, gateway.session, Plan(raw=raw, choices=[choice]), exchange)
 
 
 def _requested_model(request: web.Request, raw: bytes) -> str:

@@ -9,14 +9,22 @@ from routing_policy.policy import Policy, Target, policy_targets
 
 from .body import with_model, with_params
 from .eligibility import Needs, read_needs, shortfall
-from .upstreams import Upstream, Upstreams
+from .upstreams import Endpoint, Upstream, Upstreams
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream that may answer; without a target the request goes there as its caller wrote it."""
+    """One upstream that may answer; without a target the request goes there as its caller wrote it.
+
+    With `endpoint` only that one will do.
+    """
 
     upstream: Upstream
     target: Target | None = None
+    endpoint: Endpoint | None = None
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        return [self.endpoint] if self.endpoint else self.upstream.ranked_endpoints()
 
     @property
     def name(self) -> str:
@@ -52,6 +60,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def as_asked(raw: bytes, upstream: Upstream) -> Plan:
     """Return the plan of a request that its caller placed: there, or nowhere."""
     return Plan(raw=raw, choices=[Choice(upstream=upstream)])
+
+
+def continued(raw: bytes, upstream: Upstream, endpoint: Endpoint) -> Plan:
+    """Return the plan of a request that goes on from what only `endpoint` knows."""
+    return Plan(raw=raw, choices=[Choice(upstream=upstream, target=_plain(upstream.name), endpoint=endpoint)])
 
 
 def place(raw: bytes, target: Target, *, policy: Policy, upstreams: Upstreams, merges_params: bool) -> Plan:

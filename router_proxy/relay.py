@@ -77,6 +77,7 @@ async def stream_back(
         await response.prepare(request)
         async for chunk in _chunks(answer, upstream.timeouts.between_chunks):
             await response.write(chunk)
+            exchange.answer_head = exchange.answer_head or chunk
             tail = (tail + chunk)[-TAIL_BYTES:]
     except (aiohttp.ClientError, TimeoutError, ConnectionError):
         # The status line is gone: only a cut connection can tell the client that this answer is not whole.
@@ -119,6 +120,8 @@ async def _chunks(answer: aiohttp.ClientResponse, between_seconds: float) -> Asy
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
-    if body is not None and len(body) > _AIOHTTP_WARNS_ABOVE_BYTES:
+    if not body:
+        return None
+    if len(body) > _AIOHTTP_WARNS_ABOVE_BYTES:
         return io.BytesIO(body)  # sent in pieces, so that a large body does not hold up everybody else
     return body

@@ -20,6 +20,7 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     read_ask: ReadAsk
     merges_params: bool = False
+    goes_on: bool = False  # a request may go on from an earlier answer, which its server keeps
     error_format: ErrorFormat = "openai"
 
 
@@ -74,7 +75,7 @@ def read_any_ask(raw: bytes, injected_tags: Sequence[str]) -> str | None:
 SURFACES = (
     Surface(name="chat", path="/v1/chat/completions", read_ask=_read_messages, merges_params=True),
     Surface(name="completions", path="/v1/completions", read_ask=_read_prompt, merges_params=True),
-    Surface(name="responses", path="/v1/responses", read_ask=_read_input),
+    Surface(name="responses", path="/v1/responses", read_ask=_read_input, goes_on=True),
     Surface(name="messages", path="/v1/messages", read_ask=_read_messages, error_format="anthropic"),
     Surface(name="count_tokens", path="/v1/messages/count_tokens", read_ask=_read_messages, error_format="anthropic"),
 )

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 from typing import Any
 
 from aiohttp import web
@@ -18,6 +19,7 @@ class EchoUpstream:
         self.max_model_len: int | None = None
         self.refusal: tuple[int, str] | None = None  # status and message of an error to answer with
         self.cancelled = asyncio.Event()
+        self.stored: set[str] = set()  # ids of Responses kept here
         self.usage: dict[str, int] | None = {"prompt_tokens": 7, "completion_tokens": 5}
         self.held = asyncio.Event()  # cleared, a stream stops after its first chunk
         self.held.set()
@@ -33,6 +35,9 @@ class EchoUpstream:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests_begun += 1
         raw = await request.read()
+        asked_for = re.match(r"/v1/responses/([^/]+)", request.path)
+        if asked_for and asked_for[1] not in self.stored:
+            return web.json_response({"object": "error", "message": "no such response", "code": 404}, status=404)
         if self.refusal:
             status, message = self.refusal
             return web.json_response({"object": "error", "message": message, "code": status}, status=status)
@@ -43,7 +48,11 @@ class EchoUpstream:
         }
         if b'"stream": true' in raw or b'"stream":true' in raw:
             return await self._stream(request)
-        return web.json_response(self._completion("chat.completion", "message") | {"received": received})
+        answer = self._completion("chat.completion", "message") | {"received": received}
+        if request.path == "/v1/responses":
+            answer["id"] = f"resp_{len(self.stored)}_{id(self)}"
+            self.stored.add(answer["id"])
+        return web.json_response(answer)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
