@@ -48,11 +48,22 @@ class EchoUpstream:
         }
         if b'"stream": true' in raw or b'"stream":true' in raw:
             return await self._stream(request)
-        answer = self._completion("chat.completion", "message") | {"received": received}
+        answer = self._shape(request.path) | {"received": received}
         if request.path == "/v1/responses":
             answer["id"] = f"resp_{len(self.stored)}_{id(self)}"
             self.stored.add(answer["id"])
         return web.json_response(answer)
+
+    def _shape(self, path: str) -> dict[str, Any]:
+        """Return an answer in the shape of the surface: Anthropic's on its paths, else OpenAI's."""
+        if path == "/v1/messages/count_tokens":
+            return {"model": self.name, "input_tokens": 7}
+        if path == "/v1/messages":
+            said = [{"type": "text", "text": f"from {self.name}"}]
+            counted = {"input_tokens": 7, "output_tokens": 5}
+            kind = {"id": "msg_1", "type": "message", "role": "assistant", "stop_reason": "end_turn"}
+            return kind | {"model": self.name, "content": said, "usage": counted}
+        return self._completion("chat.completion", "message")
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
