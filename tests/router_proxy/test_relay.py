@@ -63,6 +63,28 @@ async def test_chunks_arrive_as_the_upstream_sends_them(proxy: Proxy) -> None:
     assert response.headers["Content-Type"] == "text/event-stream"
 
 
+async def test_an_upstream_sends_no_faster_than_the_client_reads(start_proxy: StartProxy, start_raw: StartRaw) -> None:
+    chunk, chunks = b"x" * 65_536, 1000
+    held_up = asyncio.Event()
+
+    async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(JSON_HEAD + b"Content-Length: %d\r\n\r\n" % (len(chunk) * chunks))
+        for _ in range(chunks):
+            writer.write(chunk)
+            drained = asyncio.ensure_future(writer.drain())
+            if not (await asyncio.wait({drained}, timeout=1))[0]:
+                held_up.set()
+            await drained
+
+    proxy = await start_proxy("127.0.0.1:1", served_by(await start_raw(pour)))
+
+    async with proxy.client.post(CHAT, json=STREAMED) as response:
+        await asyncio.wait_for(held_up.wait(), 60)
+        body = await response.read()
+
+    assert len(body) == len(chunk) * chunks
+
+
 async def test_a_client_that_leaves_cancels_the_upstream(proxy: Proxy) -> None:
     proxy.general.held.clear()
 
