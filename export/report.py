@@ -23,7 +23,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; } td, th { padding: .2rem .8rem .2rem 0; text-align: left; }
 th { border-bottom: 1px solid #cbd5e1; font-weight: 600; } td + td { font-variant-numeric: tabular-nums; }
 svg text { font: 11px system-ui, sans-serif; fill: #334155; }
-.plots { display: flex; flex-wrap: wrap; gap: 2rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); } figure { margin: 0; }
 """
 
 

@@ -28,14 +28,8 @@ input [
 output [
   {{ name: "{output}" data_type: TYPE_FP32 dims: [ {labels} ] }}
 ]
-dynamic_batching {{
-  default_queue_policy {{
-    timeout_action: REJECT
-    default_timeout_microseconds: 2000000
-    allow_timeout_override: true
-    max_queue_size: 256
-  }}
-}}
+# Bounded by its only caller: semantic_router. A queue policy here makes single instances stall for 500 ms.
+dynamic_batching {{ }}
 instance_group [
   {{ count: 1 }}
 ]
