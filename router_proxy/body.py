@@ -16,6 +16,9 @@ _SCALAR = re.compile(_STRING + rb"|[^][{},\" \t\n\r]++", re.DOTALL)
 _UP_TO_BRACKET = re.compile(rb'(?:[^][{}"]++|' + _STRING + rb")*+", re.DOTALL)
 _NEXT_MEMBER = re.compile(_SPACE + rb",")
 _OPENING = b"{["
+_MODEL_NAME = b'"model"'
+_TEXT_MEMBER = re.compile(_MODEL_NAME + _SPACE + rb":" + _SPACE + rb"(" + _STRING + rb"|null)", re.DOTALL)
+_ESCAPED_LETTER = re.compile(rb"\\u006[dDfF45cC]")  # of m, o, d, e, l
 
 
 class JsonBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +29,7 @@ class JsonBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _ModelField(msgspec.Struct):
-    model: Any = None
+    model: Any = msgspec.UNSET
 
 
 _MODEL_FIELD = msgspec.json.Decoder(_ModelField)
@@ -36,7 +39,9 @@ Fields = TypeVar("Fields")
 def read_body(raw: bytes) -> JsonBody:
     """Check that `raw` is a JSON object whose `model`, if any, is a string."""
     model = decode_fields(raw, _MODEL_FIELD).model
-    if model is not None and not isinstance(model, str):
+    if model is msgspec.UNSET or model is None:
+        return JsonBody(raw=raw, model=None)
+    if not isinstance(model, str):
         raise RequestInvalid(f"model: expected a string, got {type(model).__name__}", param="model")
     return JsonBody(raw=raw, model=model or None)
 
@@ -62,9 +67,10 @@ def with_model(raw: bytes, model: str) -> bytes:
     reach a model that was not chosen.
     """
     value = msgspec.json.encode(model)
-    spans = list(_model_spans(raw))
-    if not spans:
+    if _MODEL_FIELD.decode(raw).model is msgspec.UNSET:
         return _insert_first(raw, b'"model":' + value)
+    only = _only_span(raw)
+    spans = [only] if only else _model_spans(raw)
     pieces: list[bytes] = []
     copied = 0
     for start, end in spans:
@@ -96,6 +102,18 @@ def _insert_first(raw: bytes, member: bytes) -> bytes:
     return raw[:after_brace] + member + (b"" if is_empty else b",") + raw[after_brace:]
 
 
+def _only_span(raw: bytes) -> tuple[int, int] | None:
+    """Return where the one top-level `model` has its value, found without reading the rest.
+
+    None when another member may be called so too, and only reading in order can tell them apart.
+    """
+    start = raw.find(_MODEL_NAME)
+    if raw.find(_MODEL_NAME, start + 1) >= 0 or _ESCAPED_LETTER.search(raw):
+        return None
+    value = _TEXT_MEMBER.match(raw, start)
+    return value.span(1) if value else None
+
+
 def _model_spans(raw: bytes) -> Iterator[tuple[int, int]]:
     """Yield where the values of top-level `model` members lie in `raw`, a valid JSON object."""
     position = raw.index(b"{") + 1
@@ -110,7 +128,7 @@ def _model_spans(raw: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _names_model(name: bytes) -> bool:
-    return name == b'"model"' or (b"\\" in name and json.loads(name) == "model")
+    return name == _MODEL_NAME or (b"\\" in name and json.loads(name) == "model")
 
 
 def _value_end(raw: bytes, start: int) -> int:

@@ -108,6 +108,7 @@ def test_the_model_asked_for_is_read(raw: bytes, model: str | None) -> None:
         pytest.param(b'{"model": "a"', id="cut off"),
         pytest.param(b"[]", id="a list"),
         pytest.param(b'{"model": 7}', id="a model that is a number"),
+        pytest.param(b'{"model": false}', id="a model that is false"),
         pytest.param(b'{"model": "\xff"}', id="invalid UTF-8"),
         pytest.param(b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="nested without end"),
     ],

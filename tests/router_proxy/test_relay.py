@@ -69,7 +69,7 @@ async def test_an_upstream_sends_no_faster_than_the_client_reads(start_proxy: St
 
     async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(JSON_HEAD + b"Content-Length: %d\r\n\r\n" % (len(chunk) * chunks))
-        for _ in range(chunks):
+        for _chunk in range(chunks):
             writer.write(chunk)
             drained = asyncio.ensure_future(writer.drain())
             if not (await asyncio.wait({drained}, timeout=1))[0]:
