@@ -10,6 +10,7 @@ import pytest
 from local.serving_copy import refresh_serving_copy
 from local.triton import TritonPorts
 from local.triton_server import TritonServer
+from tests.chromium import PROGRAM, run_chromium
 
 CHECKOUT = Path(__file__).parent.parent
 StartTriton = Callable[..., TritonServer]
@@ -50,3 +51,12 @@ def real_triton(tmp_path_factory: pytest.TempPathFactory, start_triton: StartTri
     repository = tmp_path_factory.mktemp("shipped") / "model_repository"
     refresh_serving_copy(CHECKOUT / "model_repository", repository)
     return start_triton(repository, CHECKOUT / "configs" / "semantic-router-binary.yaml")
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a browser and yield the address it is driven at; `tests.chromium.open_tab` takes it."""
+    if PROGRAM is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    with run_chromium(tmp_path_factory.mktemp("chromium")) as devtools_url:
+        yield devtools_url
