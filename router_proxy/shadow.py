@@ -1,12 +1,15 @@
 """Decisions off the request path: what the router would have done, for the metrics and the log only."""
 
 import asyncio
+import logging
 
 from .decision_log import log_decision
 from .errors import ClassifierFailed
 from .exchange import Exchange
 from .metrics import Metrics
 from .router_client import RouterClient
+
+LOG = logging.getLogger("semrouter.proxy")
 
 
 class Shadow:
@@ -41,6 +44,8 @@ class Shadow:
             try:
                 self._metrics.shadowed(await self._judge(exchange), exchange)
                 log_decision(exchange)
+            except Exception:  # the edge of the process: one request that cannot be judged must not end the rest
+                LOG.exception("shadow request %s failed", exchange.request_id)
             finally:
                 self._queue.task_done()
 

@@ -65,9 +65,14 @@ class UpstreamHealth:
                 endpoint.url_for("/v1/models"), headers=headers, timeout=_TIMEOUT, ssl=upstream.trust
             ) as answer:
                 body = await answer.read()
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except TimeoutError:  # once it may be busy, twice in a row it is taken for down
+            _note(upstream, endpoint, is_down=endpoint.was_slow)
+            endpoint.was_slow = True
+            return
+        except (aiohttp.ClientError, OSError):
             _note(upstream, endpoint, is_down=True)
             return
+        endpoint.was_slow = False
         _note(upstream, endpoint, is_down=answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR)
         endpoint.max_model_len = _max_model_len(body, upstream.name)
 

@@ -25,6 +25,7 @@ class Endpoint:
         self.outstanding = 0
         self.breaker = Breaker(failures=_FAILURES_IN_A_ROW, pause_seconds=_PAUSE_SECONDS)
         self.is_down = False
+        self.was_slow = False
         self.max_model_len: int | None = None
 
     def url_for(self, path_and_query: str) -> URL:

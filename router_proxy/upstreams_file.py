@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import yaml
 from yarl import URL
+
+from routing_policy.errors import PolicyInvalid
+from routing_policy.policy_file import parse_yaml
 
 from .errors import ConfigurationInvalid
 from .modes import ALIAS
@@ -57,11 +59,11 @@ class UpstreamsForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 def load_upstreams(file: Path) -> UpstreamsForm:
     """Read and check upstreams.yaml; ConfigurationInvalid says what is wrong and where."""
     try:
-        document = yaml.safe_load(file.read_bytes())
+        document = parse_yaml(file.read_bytes(), str(file))
     except OSError as exc:
         raise ConfigurationInvalid(str(file), f"cannot be read: {exc.strerror or exc}") from exc
-    except (yaml.YAMLError, ValueError) as exc:
-        raise ConfigurationInvalid(str(file), f"is not valid YAML: {' '.join(str(exc).split())}") from exc
+    except PolicyInvalid as exc:  # that is what the shared reader of YAML calls any file it cannot read
+        raise ConfigurationInvalid(str(file), exc.reason) from exc
     try:
         form = msgspec.convert(document, UpstreamsForm)
     except msgspec.ValidationError as exc:

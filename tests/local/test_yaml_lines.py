@@ -48,7 +48,7 @@ def test_an_unknown_field_is_shown_where_it_stands() -> None:
             b"a: [", 'is not valid YAML: began in "x", line 1, column 4: ended in "x", line 3', 3, id="syntax"
         ),
         pytest.param(b"\xff", "is not valid YAML: 'utf-8' codec can't decode", 1, id="not text"),
-        pytest.param(b"", "is empty; expected a policy", 1, id="empty"),
+        pytest.param(b"", "is empty; expected a mapping", 1, id="empty"),
         pytest.param(b"", "cannot be read: No such file or directory", 1, id="missing"),
         pytest.param(b"# nothing", "expected object, got null", 1, id="only a comment"),
     ],

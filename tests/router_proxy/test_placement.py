@@ -60,6 +60,25 @@ async def test_an_endpoint_found_down_is_tried_last(
     assert proxy.gateway.upstreams.serving(GENERAL).ranked_endpoints() == [up, down]
 
 
+async def test_an_endpoint_that_is_slow_once_is_not_taken_for_down(
+    start_proxy: StartProxy, start_upstream: StartUpstream, stand_in_url: str
+) -> None:
+    slow, slow_url = await start_upstream("slow")
+    proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"endpoints": [slow_url]}}})
+    await proxy.check_health()
+    (endpoint,) = proxy.gateway.upstreams.serving(GENERAL).endpoints
+    slow.listing.clear()
+
+    states = []
+    for _ in range(2):
+        await proxy.check_health()
+        states.append(endpoint.is_down)
+    slow.listing.set()
+    await proxy.check_health()
+
+    assert [*states, endpoint.is_down] == [False, True, False]
+
+
 async def test_an_endpoint_that_is_back_is_used_again(proxy: Proxy) -> None:
     (endpoint,) = proxy.gateway.upstreams.serving(GENERAL).endpoints
     endpoint.is_down = True

@@ -23,7 +23,9 @@ def test_the_shipped_file_serves_every_target_of_the_shipped_policies(policy: st
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("", "expected object, got null", id="empty"),
+        pytest.param("", "is empty", id="empty"),
+        pytest.param("upstreams: {m: {endpoints: []}, m: {}}", "duplicate key 'm'", id="the same name twice"),
+        pytest.param("- upstreams", "expected a mapping, got list", id="a list"),
         pytest.param("upstreams: {", "is not valid YAML", id="malformed"),
         pytest.param("upstreams: {}", "expected object of length >= 1", id="no upstream"),
         pytest.param("upstreams: {m: {}}", "required field endpoints - at $.upstreams[...]", id="no endpoints"),

@@ -78,7 +78,7 @@ def test_the_revision_changes_with_the_meaning_and_only_with_it(same: bool, cont
 @pytest.mark.parametrize(
     ("content", "path", "reason"),
     [
-        pytest.param(b"", "$", "is empty; expected a policy", id="empty"),
+        pytest.param(b"", "$", "is empty; expected a mapping", id="empty"),
         pytest.param(b"a: [", "$", "is not valid YAML", id="malformed"),
         pytest.param(b"\xff\xfe\xfa", "$", "is not valid YAML", id="not text"),
         pytest.param(b"!!python/object:os.system {}", "$", "is not valid YAML", id="python object"),

@@ -55,7 +55,7 @@ def test_a_policy_without_effect_in_places_is_warned_about(make_router: MakeRout
 @pytest.mark.parametrize(
     ("policy", "variables", "message"),
     [
-        pytest.param("", {}, "policy.yaml: $: is empty; expected a policy", id="empty policy"),
+        pytest.param("", {}, "policy.yaml: $: is empty; expected a mapping", id="empty policy"),
         pytest.param(POLICY.replace("0.6", "1.4"), {}, "$.threshold_min_conf: expected float <= 1.0", id="1.4"),
         pytest.param(
             RULES.replace("weights:", "classifier: reasoning_classifier\nweights:"),

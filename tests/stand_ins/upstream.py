@@ -15,6 +15,8 @@ class EchoUpstream:
     def __init__(self, name: str) -> None:
         self.name = name
         self.requests_begun = 0
+        self.listing = asyncio.Event()  # cleared, GET /v1/models waits
+        self.listing.set()
         self.listed: asyncio.Queue[None] = asyncio.Queue()  # one item per GET /v1/models
         self.max_model_len: int | None = None
         self.refusal: tuple[int, str] | None = None  # status and message of an error to answer with
@@ -29,6 +31,7 @@ class EchoUpstream:
 
     async def _list(self, _: web.Request) -> web.Response:
         self.listed.put_nowait(None)
+        await self.listing.wait()
         model = {"id": self.name, "object": "model", "max_model_len": self.max_model_len}
         return web.json_response({"object": "list", "data": [model]})
 

@@ -30,7 +30,7 @@ def read_policy_file(file: Path) -> bytes:
 
 def parse_policy(data: bytes, file: str) -> Policy:
     """Check a policy given as YAML bytes; `file` is only named in errors."""
-    form = _parse_form(_parse_yaml(data, file), file)
+    form = _parse_form(parse_yaml(data, file), file)
     policy = _binary_policy(form, file) if isinstance(form, BinaryForm) else _rules_policy(form, file)
     _check_targets(policy, file)
     return policy
@@ -38,7 +38,7 @@ def parse_policy(data: bytes, file: str) -> Policy:
 
 def load_cases(file: Path) -> list[CaseForm]:
     """Return the `tests:` of a policy, or of a file that holds nothing else."""
-    document = _parse_yaml(read_policy_file(file), str(file))
+    document = parse_yaml(read_policy_file(file), str(file))
     if document.keys() == {"tests"}:
         return _convert(document, CasesForm, str(file)).tests
     return _parse_form(document, str(file)).tests
@@ -63,7 +63,7 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse_yaml(data: bytes, file: str) -> dict[str, Any]:
+def parse_yaml(data: bytes, file: str) -> dict[str, Any]:
     try:
         document = yaml.load(data, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
@@ -71,7 +71,7 @@ def _parse_yaml(data: bytes, file: str) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError) as exc:  # an unhashable key, an impossible date, absurd nesting
         raise PolicyInvalid(file, "$", f"is not valid YAML: {exc}") from exc
     if document is None:
-        raise PolicyInvalid(file, "$", "is empty; expected a policy")
+        raise PolicyInvalid(file, "$", "is empty; expected a mapping")
     if not isinstance(document, dict):
         raise PolicyInvalid(file, "$", f"expected a mapping, got {type(document).__name__}")
     return document
