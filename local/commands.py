@@ -1,4 +1,4 @@
-"""The commands of the local stack: up, check, status, and the demo upstream that `up` starts."""
+"""The commands of the local stack: up, check, and the demo upstream that `up` starts."""
 
 import asyncio
 from pathlib import Path
@@ -53,6 +53,14 @@ CONFIGS = CHECKOUT / "configs"
     help="Its tokenizer.json; default: the one beside it.",
 )
 @click.option(
+    "--max-length",
+    type=click.IntRange(2),
+    envvar="SEMROUTER_MAX_LENGTH",
+    default=256,
+    show_default=True,
+    help="Tokens looked at, at most.",
+)
+@click.option(
     "--run-directory",
     type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
     default=CHECKOUT / ".run",
@@ -70,6 +78,7 @@ def up(  # noqa: PLR0913 - click hands over one argument per option
     classifier: str,
     model_path: Path | None,
     tokenizer_path: Path | None,
+    max_length: int,
     run_directory: Path,
     port: int,
     triton_http_port: int,
@@ -84,6 +93,7 @@ def up(  # noqa: PLR0913 - click hands over one argument per option
             start_demo_upstreams=demo_upstreams or upstreams is None,
             classifier=classifier,
             given_model=_given_model(model_path, tokenizer_path),
+            max_length=max_length,
             run_directory=run_directory,
             proxy_port=port,
             triton_ports=TritonPorts(http=triton_http_port, grpc=triton_grpc_port, metrics=triton_metrics_port),

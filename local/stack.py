@@ -31,6 +31,7 @@ SHIPPED_REPOSITORY = CHECKOUT / "model_repository"
 PROBE_INTERVAL_SECONDS = 2.0
 PART_START_SECONDS = 30
 HTTP_OK = 200
+KEYWORD = "keyword"  # in SEMROUTER_CLASSIFIER
 
 
 class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     start_demo_upstreams: bool
     classifier: str
     given_model: GuideFiles | None  # installed before Triton starts, as SEMROUTER_MODEL_PATH asks
+    max_length: int
     run_directory: Path
     proxy_port: int
     triton_ports: TritonPorts
@@ -66,9 +68,13 @@ def run_stack(options: StackOptions, announce: Callable[[StackOptions], None]) -
 def _install_given_model(options: StackOptions) -> None:
     if options.given_model is None:
         return
+    if options.classifier == KEYWORD:
+        raise StartFailed("SEMROUTER_MODEL_PATH: the keyword classifier serves no model; give one of the two")
     try:
         classifier = options.classifier or load_policy(options.policy).classifier
-        installed = install_guide_files(options.given_model, options.repository, classifier)
+        installed = install_guide_files(
+            options.given_model, options.repository, classifier, max_length=options.max_length
+        )
     except (ExportError, RoutingPolicyError) as exc:
         raise StartFailed(f"SEMROUTER_MODEL_PATH: {exc}") from exc
     if installed is not None:
@@ -86,7 +92,11 @@ def _watch(triton: TritonServer, parts: list[ManagedProcess]) -> None:
 
 
 def _triton(options: StackOptions) -> TritonServer:
-    variables = {"SEMROUTER_CONFIG": str(options.policy), "SEMROUTER_CLASSIFIER": options.classifier}
+    variables = {
+        "SEMROUTER_CONFIG": str(options.policy),
+        "SEMROUTER_CLASSIFIER": options.classifier,
+        "SEMROUTER_MAX_LENGTH": str(options.max_length),
+    }
     return TritonServer(options.repository, options.run_directory, options.triton_ports, variables)
 
 

@@ -44,6 +44,16 @@ async def test_a_given_model_is_installed_once_and_decides(tmp_path: Path) -> No
     assert ["installed" in output for output in outputs] == [True, False]
 
 
+def test_a_given_model_contradicts_the_keyword_classifier(tmp_path: Path) -> None:
+    model = write_guide_files(tmp_path / "given")
+
+    with (
+        pytest.raises(StartFailed, match="SEMROUTER_MODEL_PATH: the keyword classifier serves no model"),
+        run_stack(tmp_path, "--model-path", str(model), "--classifier", "keyword"),
+    ):
+        pass
+
+
 def test_a_given_model_that_cannot_serve_is_refused_by_name(tmp_path: Path) -> None:
     model = write_guide_files(tmp_path / "given")
     model.write_bytes(model.read_bytes()[:100])
