@@ -19,9 +19,9 @@ from .decision_cache import DecisionCache
 from .errors import MethodUnknown, ProxyError, RouteUnknown, render_error
 from .gateway import Gateway, Routing
 from .headers import REQUEST_ID_HEADER, request_id
-from .keys import EXCHANGE, HEALTH, LIVE_GATEWAY, REQUEST_ID, gateway_of
+from .keys import EXCHANGE, HEADERS_SENT, HEALTH, LIVE_GATEWAY, REQUEST_ID, gateway_of
 from .metrics import DIRECTORY_VARIABLE, Metrics
-from .relay import SKIP_AUTO_HEADERS
+from .relay import SKIP_AUTO_HEADERS, cut_off
 from .reloading import LiveGateway
 from .router_client import RouterClient
 from .settings import Settings
@@ -132,10 +132,14 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return _error_response(_from_aiohttp(error, request), request)
     except Exception:
         LOG.exception("request %s failed", request[REQUEST_ID])
+        if request.get(HEADERS_SENT):
+            cut_off(request)
+            raise
         return _error_response(ProxyError("The proxy failed on this request; its log has the details."), request)
 
 
 async def add_own_headers(request: web.Request, response: web.StreamResponse) -> None:
+    request[HEADERS_SENT] = True
     response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
     if exchange := request.get(EXCHANGE):
         response.headers.update(exchange.headers())

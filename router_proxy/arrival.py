@@ -1,23 +1,30 @@
 """Taking a request in: its id, its bytes within the limit, its budget."""
 
+import asyncio
+
 from aiohttp import web
 
 from .errors import BodyTooLarge, RequestInvalid
+from .gateway import Gateway
 from .headers import BUDGET_HEADER
 
 _LONGEST_BUDGET_MS = 2000
 
 
-async def read_bytes(request: web.Request, limit_bytes: int) -> bytes:
-    """Return the whole body; one over the limit is refused as soon as that shows."""
+async def read_bytes(request: web.Request, gateway: Gateway) -> bytes:
+    """Return the whole body; one over the limit is refused as soon as that shows, one that stalls in due time."""
+    limit_bytes, seconds = gateway.upstreams.body_limit_bytes, gateway.settings.body_seconds
     if (request.content_length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
     body = bytearray()
     try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > limit_bytes:
-                raise _too_large(limit_bytes)
+        async with asyncio.timeout(seconds):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > limit_bytes:
+                    raise _too_large(limit_bytes)
+    except TimeoutError as exc:
+        raise RequestInvalid(f"body: not here within {seconds:g} s", code="body_timeout") from exc
     except web.RequestPayloadError as exc:
         raise RequestInvalid(f"body: {exc}", code="invalid_body") from exc
     return bytes(body)

@@ -59,7 +59,7 @@ async def parse(request: web.Request, gateway: Gateway, surface: Surface, exchan
         mode = read_mode(request.headers.get(MODE_HEADER), settings.default_mode, settings.allowed_modes)
     exchange.mode = mode
     budget_seconds = read_budget_seconds(request, settings.routing_budget_ms)
-    body = read_body(await read_bytes(request, gateway.upstreams.body_limit_bytes))
+    body = read_body(await read_bytes(request, gateway))
     exchange.requested_model = exchange.target = body.model
     return Incoming(
         body=body,

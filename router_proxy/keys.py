@@ -10,6 +10,7 @@ from .upstream_health import UpstreamHealth
 LIVE_GATEWAY = web.AppKey("live_gateway", LiveGateway)
 HEALTH = web.AppKey("health", UpstreamHealth)
 REQUEST_ID = web.RequestKey("request_id", str)
+HEADERS_SENT = web.RequestKey("headers_sent", bool)
 EXCHANGE = web.RequestKey("exchange", Exchange)
 
 

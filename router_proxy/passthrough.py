@@ -20,7 +20,7 @@ async def pass_on(request: web.Request) -> web.StreamResponse:
     gateway = gateway_of(request)
     authorize(request, gateway.upstreams.client_keys)
     with gateway.admission.one_of(gateway.upstreams.in_flight_limit):
-        raw = await read_bytes(request, gateway.upstreams.body_limit_bytes)
+        raw = await read_bytes(request, gateway)
         upstream = gateway.upstreams.serving(_requested_model(request, raw))
         exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
         return await deliver(request, gateway.session, as_asked(raw, upstream), exchange)
@@ -32,7 +32,7 @@ async def pass_on_by_id(request: web.Request) -> web.StreamResponse:
     upstreams = gateway.upstreams
     authorize(request, upstreams.client_keys)
     with gateway.admission.one_of(upstreams.in_flight_limit):
-        raw = await read_bytes(request, upstreams.body_limit_bytes)
+        raw = await read_bytes(request, gateway)
         holder = await gateway.stored.find(request.match_info["id"], upstreams)
         choice = (
             Choice(upstream=holder.upstream, endpoint=holder.endpoint)

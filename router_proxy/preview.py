@@ -27,7 +27,7 @@ async def preview_route(request: web.Request) -> web.Response:
     if routing is None:
         raise RouteUnknown("Routing is off: SEMROUTER_ENABLED is not set on this server.", code="routing_disabled")
     budget_seconds = read_budget_seconds(request, gateway.settings.routing_budget_ms)
-    raw = await read_bytes(request, upstreams.body_limit_bytes)
+    raw = await read_bytes(request, gateway)
     verdict = await decide(routing, upstreams, read_any_ask(raw, gateway.settings.injected_tags), budget_seconds)
     plan = place(raw, verdict.target, policy=routing.policy, upstreams=upstreams, merges_params=False)
     answer: dict[str, Any] = {

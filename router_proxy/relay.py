@@ -80,12 +80,16 @@ async def stream_back(
             exchange.answer_head = exchange.answer_head or chunk
             tail = (tail + chunk)[-TAIL_BYTES:]
     except (aiohttp.ClientError, TimeoutError, ConnectionError):
-        # The status line is gone: only a cut connection can tell the client that this answer is not whole.
         exchange.upstream_result = "aborted"
-        if request.transport is not None:
-            request.transport.abort()
+        cut_off(request)
     exchange.usage = read_usage(tail)
     return response
+
+
+def cut_off(request: web.Request) -> None:
+    """End the connection: once the status line is gone, nothing else tells a client that an answer is not whole."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 async def _request(

@@ -68,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
         int, msgspec.Meta(description="Decisions kept for texts that come again; 0 keeps none.", ge=0)
     ] = 10_000
     cache_seconds: Annotated[float, msgspec.Meta(description="How long a decision is kept.", gt=0)] = 300.0
+    body_seconds: Annotated[
+        float, msgspec.Meta(description="How long a client may take to send its request.", gt=0)
+    ] = 60.0
     health_interval_seconds: Annotated[
         float, msgspec.Meta(description="The pause between two checks of all upstream endpoints.", gt=0)
     ] = 5.0

@@ -1,5 +1,6 @@
 """What a chat request may look like, and what becomes of one that is wrong."""
 
+import asyncio
 import gzip
 import io
 import json
@@ -185,3 +186,19 @@ async def test_the_params_of_a_target_are_merged_into_the_body(start_proxy: Star
     assert answer.headers["x-semrouter-target"] == "thinking"
     assert (sent["model"], sent["temperature"]) == (REASONING, 0.7)
     assert sent["chat_template_kwargs"] == {"thinking": True, "x": 1}
+
+
+async def test_a_body_that_stalls_is_refused(start_proxy: StartProxy, stand_in_url: str) -> None:
+    proxy = await start_proxy(stand_in_url, SEMROUTER_BODY_SECONDS="0.05")
+    more = asyncio.Event()
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b'{"model": '
+        await more.wait()
+
+    async with proxy.client.post(CHAT, data=stalling()) as response:
+        body = await response.json()
+        more.set()
+
+    assert (response.status, body["error"]["code"]) == (400, "body_timeout")
+    assert await proxy.metric("semrouter_requests_total", outcome="invalid") == 1
