@@ -15,6 +15,7 @@ from .inference import Classifier, classify, open_classifier, run_logits
 
 # fp16 on a GPU and int8 on another CPU move a score by some thousandths; other weights move it by tenths.
 CANARY_TOLERANCE = 0.02
+RANK = 2  # of every tensor: [batch, length] in, [batch, labels] out
 SERVABLE_INPUTS = ({"input_ids", "attention_mask"}, {"input_ids", "attention_mask", "token_type_ids"})
 
 
@@ -61,7 +62,7 @@ def _objection_to_output(bundle: Bundle, outputs: list[Any]) -> str | None:
     if [tensor.name for tensor in outputs] != [bundle.output]:
         return f"model.onnx: expected the one output {bundle.output!r}, got {[tensor.name for tensor in outputs]}"
     output = outputs[0]
-    if output.type != "tensor(float)" or len(output.shape) != 2 or isinstance(output.shape[0], int):  # noqa: PLR2004
+    if output.type != "tensor(float)" or len(output.shape) != RANK or isinstance(output.shape[0], int):
         return f"model.onnx: output {output.name}: expected float32 [batch, labels], got {output.type} {output.shape}"
     if output.shape[1] != len(bundle.labels):
         return f"model.onnx: expected one output for each of the labels {bundle.labels}, got {output.shape[1]}"
@@ -102,4 +103,4 @@ def _objection_to_scores(classifier: Classifier) -> str | None:
 
 
 def _is_dynamic(shape: list[Any]) -> bool:
-    return len(shape) == 2 and not any(isinstance(size, int) for size in shape)  # noqa: PLR2004 - batch and length
+    return len(shape) == RANK and not any(isinstance(size, int) for size in shape)
