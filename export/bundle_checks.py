@@ -93,7 +93,8 @@ def _objection_to_lengths(bundle: Bundle, session: Any) -> str | None:
 
 def _objection_to_scores(classifier: Classifier) -> str | None:
     canaries = classifier.bundle.canaries
-    rows = classify(classifier, [canary.text for canary in canaries])
+    # One by one, as they were scored: an int8 graph scales its activations by what else is in the batch.
+    rows = classify(classifier, [canary.text for canary in canaries], batch_size=1)
     labels = classifier.bundle.labels
     for (canary, row), label in itertools.product(zip(canaries, rows, strict=True), labels):
         expected, actual = canary.scores.get(label), float(row[labels.index(label)])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from export.bundle_checks import check_bundle
 from export.inference import Classifier, classify, logits_in_buckets, open_classifier
 from routing_policy.clipping import clip_text
 from routing_policy.decision import decide
@@ -46,6 +47,10 @@ def test_a_shipped_bundle_is_whole_and_small(name: str, classifier: Classifier) 
     assert classifier.bundle.labels == LABELS[name]
     assert sorted(file.name for file in files) == ["bundle.json", "model.onnx", "tokenizer.json"]
     assert sum(file.stat().st_size for file in files) <= LARGEST_BUNDLE_BYTES
+
+
+def test_a_shipped_bundle_passes_the_checks_of_an_installation(name: str) -> None:
+    assert check_bundle(bundle_directory(name)).labels == LABELS[name]
 
 
 @pytest.mark.parametrize(
