@@ -1,5 +1,8 @@
 """Every metric of the proxy by name. The first two are the guide's, exactly; ours are `semrouter_*` in base units."""
 
+from typing import Literal
+
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -10,8 +13,71 @@ from .exchange import Exchange
 # prometheus_client reads this one itself, when it is imported; workers find it set by their parent.
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _TRANSPORT = "http"
-_LATENCY_MS = (0.5, 1, 2.5, 5, 10, 20, 50, 100, 250, 500, 1000, 2500)
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class _Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """What a metric is called, means and is split by; `across` says how workers' gauges make one."""
+
+    name: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    across: Literal["livesum", "livemax"] = "livemax"
+
+
+_DECISIONS = _Metric(
+    name="semantic_route_decisions_total",
+    meaning="Routing decisions taken.",
+    labels=("route", "target", "rationale", "winner", "transport"),
+)
+_LATENCY = _Metric(
+    name="semantic_classifier_latency_ms",
+    meaning="Round trip to Triton for one decision, failed ones included, in milliseconds.",
+    labels=("transport",),
+    buckets=(0.5, 1, 2.5, 5, 10, 20, 50, 100, 250, 500, 1000, 2500),
+)
+_REQUESTS = _Metric(
+    name="semrouter_requests_total",
+    meaning="Requests on routed surfaces by how they ended; each counts once.",
+    labels=("surface", "mode", "outcome", "upstream"),
+)
+_FIRST_BYTE = _Metric(
+    name="semrouter_first_byte_seconds",
+    meaning="From a request's arrival to the first byte of its answer.",
+    labels=("surface",),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
+)
+_SHADOW = _Metric(
+    name="semrouter_shadow_total",
+    meaning="Shadow requests by result: agree or differ with the model served, no_text, failed, dropped.",
+    labels=("result",),
+)
+_SHADOW_TOKENS = _Metric(
+    name="semrouter_shadow_tokens_total",
+    meaning="Tokens of shadow requests by the target decided on, the upstream that served them, and kind.",
+    labels=("target", "served_by", "kind"),
+)
+_USAGE_UNKNOWN = _Metric(
+    name="semrouter_shadow_usage_unknown_total", meaning="Shadow requests whose answer stated no usage."
+)
+_FAILING = _Metric(name="semrouter_router_failing", meaning="1 while Triton is left alone after failures in a row.")
+_IN_FLIGHT = _Metric(name="semrouter_in_flight_requests", meaning="Requests being answered.", across="livesum")
+_REFUSED = _Metric(name="semrouter_configuration_refused", meaning="1 while the files are not the ones in use.")
+
+_COUNTERS = (_DECISIONS, _REQUESTS, _SHADOW, _SHADOW_TOKENS, _USAGE_UNKNOWN)
+_HISTOGRAMS = (_LATENCY, _FIRST_BYTE)
+_GAUGES = (_FAILING, _IN_FLIGHT, _REFUSED)
+
+
+def metrics_table() -> str:
+    """Return README's table of metrics as Markdown."""
+    kinds = (("counter", _COUNTERS), ("histogram", _HISTOGRAMS), ("gauge", _GAUGES))
+    rows = [
+        f"| `{metric.name}` | {kind} | {', '.join(metric.labels)} | {metric.meaning} |"
+        for kind, metrics in kinds
+        for metric in metrics
+    ]
+    return "\n".join(["| metric | kind | labels | meaning |", "|---|---|---|---|", *rows])
 
 
 class Metrics:
@@ -21,99 +87,57 @@ class Metrics:
     """
 
     def __init__(self, workers_directory: str | None = None) -> None:
-        self._workers_directory = workers_directory
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a process-wide switch; registries have none
         registry = self._registry = CollectorRegistry()
-        self._decisions = Counter(
-            "semantic_route_decisions_total",
-            "Routing decisions taken.",
-            ["route", "target", "rationale", "winner", "transport"],
-            registry=registry,
-        )
-        self._classifier_latency = Histogram(
-            "semantic_classifier_latency_ms",
-            "Round trip to Triton for one decision, failed ones included, in milliseconds.",
-            ["transport"],
-            buckets=_LATENCY_MS,
-            registry=registry,
-        ).labels(_TRANSPORT)
-        self._requests = Counter(
-            "semrouter_requests_total",
-            "Requests on routed surfaces by how they ended; each counts once.",
-            ["surface", "mode", "outcome", "upstream"],
-            registry=registry,
-        )
-        self._first_byte = Histogram(
-            "semrouter_first_byte_seconds",
-            "From a request's arrival to the first byte of its answer.",
-            ["surface"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._shadow = Counter(
-            "semrouter_shadow_total",
-            "Shadow decisions by result: agree or differ with the model served, no_text, failed, dropped.",
-            ["result"],
-            registry=registry,
-        )
-        self._shadow_tokens = Counter(
-            "semrouter_shadow_tokens_total",
-            "Tokens of shadow requests by the target decided on, the upstream that served them, and kind.",
-            ["target", "served_by", "kind"],
-            registry=registry,
-        )
-        self._shadow_usage_unknown = Counter(
-            "semrouter_shadow_usage_unknown_total", "Shadow requests whose answer stated no usage.", registry=registry
-        )
-        self._router_failing = Gauge(
-            "semrouter_router_failing",
-            "1 while Triton is left alone after failures in a row.",
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self._in_flight = Gauge(
-            "semrouter_in_flight_requests", "Requests being answered.", registry=registry, multiprocess_mode="livesum"
-        )
-        self._refused = Gauge(
-            "semrouter_configuration_refused",
-            "1 while the files are not the ones in use.",
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
+        self._workers_directory = workers_directory
+        self._counters = {
+            each.name: Counter(each.name, each.meaning, each.labels, registry=registry) for each in _COUNTERS
+        }
+        self._histograms = {
+            each.name: Histogram(each.name, each.meaning, each.labels, buckets=each.buckets, registry=registry)
+            for each in _HISTOGRAMS
+        }
+        self._gauges = {
+            each.name: Gauge(each.name, each.meaning, each.labels, multiprocess_mode=each.across, registry=registry)
+            for each in _GAUGES
+        }
+        self._latency = self._histograms[_LATENCY.name].labels(_TRANSPORT)  # there from the start, at zero
 
     def router_failing(self, *, failing: bool) -> None:
-        self._router_failing.set(failing)
+        self._gauges[_FAILING.name].set(failing)
 
     def in_flight(self, requests: int) -> None:
-        self._in_flight.set(requests)
+        self._gauges[_IN_FLIGHT.name].set(requests)
 
     def reloaded(self, *, refused: bool) -> None:
-        self._refused.set(refused)
+        self._gauges[_REFUSED.name].set(refused)
 
     def classifier_answered(self, milliseconds: float) -> None:
-        self._classifier_latency.observe(milliseconds)
+        self._latency.observe(milliseconds)
 
     def decided(self, decision: DecisionDocument, route: str) -> None:
-        self._decisions.labels(route, decision.target, decision.rationale, decision.winner, _TRANSPORT).inc()
+        self._counters[_DECISIONS.name].labels(
+            route, decision.target, decision.rationale, decision.winner, _TRANSPORT
+        ).inc()
 
     def shadowed(self, result: str, exchange: Exchange) -> None:
         """Count a shadow request by result, and the tokens that its would-be target would have worked on."""
-        self._shadow.labels(result).inc()
+        self._counters[_SHADOW.name].labels(result).inc()
         if exchange.decision is None:
             return
         if exchange.usage is None:
-            self._shadow_usage_unknown.inc()
+            self._counters[_USAGE_UNKNOWN.name].inc()
             return
         moved = (exchange.decision.target, exchange.served_by or "")
-        self._shadow_tokens.labels(*moved, "prompt").inc(exchange.usage.prompt_tokens)
-        self._shadow_tokens.labels(*moved, "completion").inc(exchange.usage.completion_tokens)
+        self._counters[_SHADOW_TOKENS.name].labels(*moved, "prompt").inc(exchange.usage.prompt_tokens)
+        self._counters[_SHADOW_TOKENS.name].labels(*moved, "completion").inc(exchange.usage.completion_tokens)
 
     def request_ended(self, exchange: Exchange) -> None:
-        self._requests.labels(
+        self._counters[_REQUESTS.name].labels(
             exchange.surface, exchange.mode or "unknown", exchange.outcome, exchange.upstream_result
         ).inc()
         if exchange.first_byte_seconds is not None:
-            self._first_byte.labels(exchange.surface).observe(exchange.first_byte_seconds)
+            self._histograms[_FIRST_BYTE.name].labels(exchange.surface).observe(exchange.first_byte_seconds)
 
     def render(self) -> bytes:
         """Return the text exposition format."""
