@@ -12,6 +12,7 @@ import uvloop
 from aiohttp import web
 
 from .app import create_app
+from .budget_check import check_budget
 from .keys import LIVE_GATEWAY
 from .settings import Settings, read_settings
 
@@ -64,12 +65,16 @@ async def _serve(
     await runner.setup()
     loop.add_signal_handler(signal.SIGHUP, app[LIVE_GATEWAY].reload)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a worker is started with it blocked
+    routing = app[LIVE_GATEWAY].current.routing
+    checking = routing and asyncio.create_task(check_budget(routing.router, settings.routing_budget_ms))
     try:
         await web.SockSite(runner, listening).start()
         await stopped.wait()
         if lifeline is not None:
             loop.remove_reader(lifeline)  # at its end a pipe is readable for ever
     finally:
+        if checking:
+            checking.cancel()
         await runner.cleanup()
 
 
