@@ -12,6 +12,7 @@ import msgspec
 from .calibration_command import calibrate
 from .checkpoints import DEFAULT_CHECKPOINT
 from .command_errors import shows_errors
+from .errors import BundleRejected
 from .evaluation_command import eval_command
 from .training_command import train_command
 
@@ -105,10 +106,10 @@ def export(  # noqa: PLR0913 - one argument per option
     MODEL is a hub id or a local folder.
     """
     from .bundling import BundleOptions, build_bundle  # noqa: PLC0415 - see the module docstring
-    from .checkpoints import locate_checkpoint  # noqa: PLC0415 - as above
+    from .checkpoints import locate_checkpoint, read_classifier_config  # noqa: PLC0415 - as above
     from .evaluation_data import SHIPPED_PROMPTS, read_texts  # noqa: PLC0415 - as above
     from .guide_files import write_guide_files  # noqa: PLC0415 - as above
-    from .installation import classifier_for, install_bundle  # noqa: PLC0415 - as above
+    from .installation import classifier_for, install_bundle, objection_to_name  # noqa: PLC0415 - as above
 
     checkpoint = locate_checkpoint(model, revision)
     options = BundleOptions(
@@ -122,9 +123,12 @@ def export(  # noqa: PLR0913 - one argument per option
         click.echo(f"{model}: {', '.join(bundle.labels)}, {precision}, written to {output}")
         click.echo(f"export SEMROUTER_MODEL_PATH={output}/model.onnx SEMROUTER_TOKENIZER_PATH={output}/tokenizer.json")
         return
+    found = read_classifier_config(checkpoint.directory, options.labels).labels
+    classifier = name or classifier_for(destination.repository, found)
+    if reason := objection_to_name(destination.repository, classifier, found):
+        raise BundleRejected(model, reason)
     with TemporaryDirectory() as folder:
-        labels_found = build_bundle(checkpoint, Path(folder), options).labels
-        classifier = name or classifier_for(destination.repository, labels_found)
+        build_bundle(checkpoint, Path(folder), options)
         click.echo(describe(install_bundle(Path(folder), destination.repository, classifier, destination.load)))
 
 

@@ -1,11 +1,12 @@
 """Put bundles into a Triton model repository as new versions, and take the newest one back out, while Triton serves."""
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -103,13 +104,23 @@ def current_bundle(repository: Path, name: str) -> Bundle | None:
     return bundles[-1] if bundles else None
 
 
+def objection_to_name(repository: Path, name: str, labels: list[str]) -> str | None:
+    """Return why a bundle with `labels` cannot be installed as `name`, or None; asked before any slow work."""
+    if not repository.is_dir():
+        return f"no model repository at {repository}; `semrouter up` makes one"
+    if not _MODEL_NAME.match(name):
+        return f"--name: expected letters, digits, - and _, got {name!r}"
+    installed = current_bundle(repository, name)
+    if installed is not None and set(installed.labels) != set(labels):
+        return f"expected the labels {installed.labels} that {name} has, got {labels}; install under another --name"
+    return None
+
+
 def _prepare_classifier(source: Path, repository: Path, name: str, bundle: Bundle) -> Path:
     """Return the directory of classifier `name`, made with a config.pbtxt if it is new; refuse what cannot join it."""
-    if not repository.is_dir():
-        raise BundleRejected(str(source), f"no model repository at {repository}; `semrouter up` makes one")
-    if not _MODEL_NAME.match(name):
-        raise BundleRejected(str(source), f"--name: expected letters, digits, - and _, got {name!r}")
-    _refuse_other_labels(source, bundle, name, current_bundle(repository, name))
+    reason = objection_to_name(repository, name, bundle.labels)
+    if reason:
+        raise BundleRejected(str(source), reason)
     classifier = repository / name
     config = classifier / CONFIG_FILE
     is_new = not config.is_file()
@@ -137,38 +148,34 @@ def _misfit(graph: Path, config_content: str) -> str | None:
     return None
 
 
-def _refuse_other_labels(source: Path, bundle: Bundle, name: str, installed: Bundle | None) -> None:
-    if installed is not None and set(installed.labels) != set(bundle.labels):
-        reason = (
-            f"expected the labels {installed.labels} that {name} has, got {bundle.labels}; install under another --name"
-        )
-        raise BundleRejected(str(source), reason)
-
-
 def _copy_version(source: Path, classifier: Path) -> int:
     """Copy under a name Triton ignores, sync, rename: the version appears whole or not at all."""
-    version, unfinished = _reserve_version(classifier)
-    try:
-        for name in (MODEL_FILE, TOKENIZER_FILE, BUNDLE_FILE):
-            shutil.copyfile(source / name, unfinished / name)
-            _sync(unfinished / name)
-        _sync(unfinished)
-        unfinished.rename(classifier / str(version))
-    except OSError:
-        shutil.rmtree(unfinished)
-        raise
-    _sync(classifier)
+    with _locked(classifier):
+        version = 1 + max((int(_parse(entry)["number"]) for entry in _entries(classifier)), default=0)
+        unfinished = classifier / f".{version}.tmp"
+        unfinished.mkdir()
+        try:
+            for name in (MODEL_FILE, TOKENIZER_FILE, BUNDLE_FILE):
+                shutil.copyfile(source / name, unfinished / name)
+                _sync(unfinished / name)
+            _sync(unfinished)
+            unfinished.rename(classifier / str(version))
+        except OSError:
+            shutil.rmtree(unfinished)
+            raise
+        _sync(classifier)
     return version
 
 
-def _reserve_version(classifier: Path) -> tuple[int, Path]:
-    """Make the directory of the next number; another installer at work has one of its own."""
-    while True:
-        version = 1 + max((int(_parse(entry)["number"]) for entry in _entries(classifier)), default=0)
-        unfinished = classifier / f".{version}.tmp"
-        with contextlib.suppress(FileExistsError):
-            unfinished.mkdir()
-            return version, unfinished
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Let one installer at a time choose a number in `directory`."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _load_or_withdraw(classifier: Path, version: int, load: LoadModel) -> None:
