@@ -1,4 +1,4 @@
-"""Debian's Chromium without a screen, driven over https://chromedevtools.github.io/devtools-protocol/."""
+"""A real browser without a screen, driven over https://chromedevtools.github.io/devtools-protocol/."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ import aiohttp
 
 from local.processes import ManagedProcess
 
-PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
+PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")  # Ubuntu has Chromium only as a snap
 START_SECONDS = 60
 SHOW_SECONDS = 30
 

@@ -148,7 +148,28 @@ async def test_a_failing_router_is_shown_as_what_happens_to_the_request(
 
     assert await page.text("#verdict .target") == GENERAL
     assert "failopen_error" in await page.text("#verdict")
-    await page.until("document.getElementById('state').innerText === 'degraded: triton, routing on'")
+    await page.until("document.getElementById('state').innerText === 'triton degraded, routing on'")
+
+
+async def test_a_target_that_cannot_take_the_request_is_named_with_the_one_that_does(
+    page: Page, start_proxy: StartProxy, stand_in_url: str
+) -> None:
+    small = {"upstreams": {REASONING: {"max_model_len": 5}}}
+    proxy = await start_proxy(stand_in_url, small, SEMROUTER_UI="true")
+
+    await ask(page, proxy, HARD)
+
+    assert await page.text("#verdict .target") == REASONING
+    assert f"it would go to {GENERAL}." in await page.text("#verdict")
+    assert f"{REASONING} lacks context" in await page.text("#details")
+
+
+async def test_a_text_that_comes_again_is_a_cache_hit(page: Page, proxy: Proxy) -> None:
+    await proxy.post("/v1/route", {"text": HARD})
+
+    await ask(page, proxy, HARD)
+
+    assert (await facts(page))["Cache"] == "hit"
 
 
 async def test_what_the_router_answers_is_shown_as_text_whatever_it_holds(
