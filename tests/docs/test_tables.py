@@ -1,0 +1,20 @@
+"""Tables that code generates stand in the documents as it would write them now."""
+
+import pytest
+
+from router_proxy.metrics import metrics_table
+from router_proxy.settings import settings_table
+from tests.conftest import CHECKOUT
+
+
+@pytest.mark.parametrize(
+    ("document", "name", "table"),
+    [
+        pytest.param("README.md", "settings", settings_table(), id="environment variables"),
+        pytest.param("docs/proxy.md", "metrics", metrics_table(), id="metrics"),
+    ],
+)
+def test_a_generated_table_is_current(document: str, name: str, table: str) -> None:
+    text = (CHECKOUT / document).read_text(encoding="utf-8")
+
+    assert text.partition(f"<!-- {name} -->\n")[2].partition(f"\n<!-- /{name} -->")[0] == table
