@@ -116,6 +116,7 @@ def _announce(options: StackOptions) -> None:
 The semantic router is ready. Ctrl-C stops everything.
 
   proxy       {url}/v1   metrics {url}/metrics
+  page        {url}/ui
   Triton      HTTP localhost:{ports.http}   gRPC localhost:{ports.grpc}   metrics localhost:{ports.metrics}
   policy      {options.policy}
   upstreams   {options.upstreams}
