@@ -17,7 +17,7 @@ from .upstreams import Endpoint
 
 # An upstream, or what stands before it, says so when it cannot answer anybody; a 500 may be about this request alone.
 _ANOTHER_MAY_ANSWER = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
-_TOO_LONG = re.compile(rb"maximum (?:context|model) length|context_length_exceeded")
+_TOO_LONG = re.compile(rb"maximum (?:context|model) length|context_length_exceeded|max_model_len")
 
 
 async def deliver(

@@ -13,6 +13,7 @@ from .conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 TOO_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."
+TOO_MANY_NEW_TOKENS = "max_tokens=5000 cannot be greater than max_model_len=4096. Please request fewer output tokens."
 StartUpstream = Callable[[str], Awaitable[tuple[EchoUpstream, str]]]
 
 
@@ -199,10 +200,11 @@ async def test_the_context_length_is_asked_of_the_upstream(proxy: Proxy) -> None
     assert (answer.body["model"], answer.headers["x-semrouter-rationale"]) == (GENERAL, "ineligible_context")
 
 
-async def test_a_request_refused_as_too_long_is_tried_where_there_is_more_room(proxy: Proxy) -> None:
+@pytest.mark.parametrize("refusal", [TOO_LONG, TOO_MANY_NEW_TOKENS], ids=["prompt", "new tokens"])
+async def test_a_request_refused_as_too_long_is_tried_where_there_is_more_room(proxy: Proxy, refusal: str) -> None:
     proxy.reasoning.max_model_len, proxy.general.max_model_len = 4096, 32_768
     await proxy.check_health()
-    proxy.reasoning.refusal = (400, TOO_LONG)
+    proxy.reasoning.refusal = (400, refusal)
 
     answer = await proxy.chat(HARD)
 
