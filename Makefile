@@ -7,7 +7,7 @@ bin := .venv/bin
 sources := model_repository/semantic_router/1 router_proxy export local tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check-code lock clean
+.PHONY: help run test test-vllm check-code lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -16,8 +16,12 @@ run: .venv/.ready-run  ## Run Triton, the proxy and two demo upstreams (CLASSIFI
 	@$(bin)/semrouter up $(if $(POLICY),--policy $(POLICY)) $(if $(CLASSIFIER),--classifier $(CLASSIFIER)) \
 		$(if $(UPSTREAMS),--upstreams $(UPSTREAMS)) $(RUN_ARGUMENTS)
 
-test: check-code  ## Run every check and every test
-	$(bin)/python -m pytest
+test: check-code  ## Run every check and every test but those on real vLLM
+	$(bin)/python -m pytest --ignore=tests/vllm
+
+test-vllm: .venv/.ready-test  ## Run the tests on two real vLLM servers (CPU; 3.4 GB in .tools)
+	local/prepare-vllm.sh
+	$(bin)/python -m pytest tests/vllm
 
 check-code: .venv/.ready-test  ## Run the linters and the type checker
 	$(bin)/ruff check .
@@ -31,7 +35,7 @@ lock:  ## Pin the newest dependencies that pyproject.toml admits
 	$(bin)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 
 clean:  ## Remove the virtual environment and everything a run left behind
-	rm -rf .venv .run
+	rm -rf .venv .run .tools
 
 .venv/.ready-run: pyproject.toml requirements.lock
 	local/prepare.sh local
