@@ -35,6 +35,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),  # a restarted Triton is found within two seconds
     ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.lb_policy_name", "round_robin"),  # dns:///triton:8001 in front of several pods uses them all
     ("grpc.enable_http_proxy", 0),
 )
 Call = asyncio.Task[DecisionDocument]
