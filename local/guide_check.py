@@ -6,7 +6,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-ALIAS = "router"
+from routing_policy.policy_file import ALIAS
+
 REASONING_PROMPT = "Prove that the square root of 2 is irrational. Show each step."
 GENERAL_PROMPT = "What is the capital of France?"
 METRICS = ("semantic_route_decisions_total", "semantic_classifier_latency_ms_bucket")

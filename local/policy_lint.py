@@ -11,12 +11,12 @@ from router_proxy.errors import ConfigurationInvalid
 from router_proxy.upstreams_file import load_upstreams
 from routing_policy.bundle import Bundle, read_bundle
 from routing_policy.errors import BundleInvalid, PolicyInvalid
+from routing_policy.keywords import KEYWORD
 from routing_policy.policy import Policy, label_errors, policy_warnings, softmax_warnings, target_errors
 from routing_policy.policy_file import load_cases, parse_policy, read_policy_file
 
 from .yaml_lines import line_of
 
-KEYWORD = "keyword"
 Severity = Literal["error", "warning"]
 
 

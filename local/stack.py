@@ -18,6 +18,7 @@ import yaml
 from export.errors import ExportError
 from export.guide_files import GuideFiles, install_guide_files
 from routing_policy.errors import RoutingPolicyError
+from routing_policy.keywords import KEYWORD
 from routing_policy.policy_file import load_policy
 
 from .errors import StartFailed
@@ -31,7 +32,6 @@ SHIPPED_REPOSITORY = CHECKOUT / "model_repository"
 PROBE_INTERVAL_SECONDS = 2.0
 PART_START_SECONDS = 30
 HTTP_OK = 200
-KEYWORD = "keyword"  # in SEMROUTER_CLASSIFIER
 
 
 class StackOptions(msgspec.Struct, frozen=True, kw_only=True):

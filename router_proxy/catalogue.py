@@ -4,11 +4,12 @@ from typing import Any
 
 from aiohttp import web
 
+from routing_policy.policy_file import ALIAS
+
 from .admission import authorize
 from .errors import RouteUnknown
 from .gateway import Gateway
 from .keys import gateway_of
-from .modes import ALIAS
 
 
 async def list_models(request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@ import msgspec
 from aiohttp import web
 
 from routing_policy.policy import Target
+from routing_policy.policy_file import ALIAS
 
 from .admission import authorize
 from .arrival import read_budget_seconds, read_bytes
@@ -15,7 +16,7 @@ from .errors import ProxyError, RequestInvalid, RouteUnknown
 from .exchange import Exchange
 from .gateway import Gateway
 from .keys import EXCHANGE, REQUEST_ID, gateway_of
-from .modes import ALIAS, MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
+from .modes import MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
 from .outcomes import Outcome
 from .placement import Plan, as_asked, continued, place
 from .router_client import text_to_send

@@ -3,10 +3,11 @@
 from collections.abc import Collection
 from enum import StrEnum
 
+from routing_policy.policy_file import ALIAS
+
 from .errors import RequestInvalid
 
 MODE_HEADER = "X-Dynamo-Routing"
-ALIAS = "router"
 
 
 class Mode(StrEnum):

@@ -7,10 +7,9 @@ import msgspec
 from yarl import URL
 
 from routing_policy.errors import PolicyInvalid
-from routing_policy.policy_file import parse_yaml
+from routing_policy.policy_file import ALIAS, parse_yaml
 
 from .errors import ConfigurationInvalid
-from .modes import ALIAS
 
 EndpointUrl = Annotated[str, msgspec.Meta(pattern="^https?://[^/?#]+(/[^?#]*)?$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]

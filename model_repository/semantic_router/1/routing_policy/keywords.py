@@ -2,6 +2,7 @@
 
 import re
 
+KEYWORD = "keyword"  # the name of this classifier where one is chosen
 KEYWORDS = ("prove", "calculate", "logic", "deduce")
 _KEYWORD = re.compile("|".join(KEYWORDS), re.IGNORECASE)
 _SURE = 0.9

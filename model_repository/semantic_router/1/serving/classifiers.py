@@ -11,12 +11,11 @@ import numpy.typing as npt
 
 from routing_policy.clipping import ClippedText, clip_text, pad_length
 from routing_policy.decision import ClassifierRef
-from routing_policy.keywords import keyword_scores
+from routing_policy.keywords import KEYWORD, keyword_scores
 from routing_policy.policy import NON_REASONING, REASONING
 from routing_policy.scoring import scores_from_logits
 
 from .bundle_versions import BundleVersions, LoadedBundle, NoReadyVersionError
-from .environment import KEYWORD
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):

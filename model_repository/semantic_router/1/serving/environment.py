@@ -6,8 +6,6 @@ from typing import Annotated
 
 import msgspec
 
-KEYWORD = "keyword"
-
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """SEMROUTER_CONFIG, SEMROUTER_MAX_LENGTH and SEMROUTER_CLASSIFIER; an empty classifier means the policy's."""

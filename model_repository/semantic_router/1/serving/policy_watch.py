@@ -5,7 +5,7 @@ from pathlib import Path
 
 from routing_policy.errors import PolicyInvalid
 from routing_policy.policy import Policy
-from routing_policy.policy_file import parse_policy
+from routing_policy.policy_file import parse_policy, read_policy_file
 
 
 class PolicyWatch:
@@ -15,7 +15,7 @@ class PolicyWatch:
         """Load `file`; `accept` raises PolicyInvalid for a policy this server cannot serve."""
         self._file = file
         self._accept = accept
-        self._served = self._read()
+        self._served = read_policy_file(file)
         self._refused: bytes | None = None
         self.policy = self._parse(self._served)
         self.error: str | None = None
@@ -23,7 +23,7 @@ class PolicyWatch:
     def refresh(self) -> None:
         """Take over the file if its content changed and is valid; else say in `error` why it was refused."""
         try:
-            content = self._read()
+            content = read_policy_file(self._file)
         except PolicyInvalid as exc:
             self.error = str(exc)
             return
@@ -41,12 +41,6 @@ class PolicyWatch:
         else:
             self._served = content
             self.error = None
-
-    def _read(self) -> bytes:
-        try:
-            return self._file.read_bytes()
-        except OSError as exc:
-            raise PolicyInvalid(str(self._file), "$", f"cannot be read: {exc.strerror or exc}") from exc
 
     def _parse(self, content: bytes) -> Policy:
         policy = parse_policy(content, str(self._file))

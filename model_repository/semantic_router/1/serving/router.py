@@ -7,6 +7,7 @@ from pathlib import Path
 
 from routing_policy.decision import DecisionDocument, decide
 from routing_policy.errors import PolicyInvalid
+from routing_policy.keywords import KEYWORD
 from routing_policy.policy import (
     NON_REASONING,
     REASONING,
@@ -19,7 +20,7 @@ from routing_policy.policy import (
 
 from .bundle_versions import BundleVersions, NoReadyVersionError
 from .classifiers import CallModel, Classifier, ClassifierCallFailed, KeywordClassifier, Reading, TritonClassifier
-from .environment import KEYWORD, Environment
+from .environment import Environment
 from .policy_watch import PolicyWatch
 
 
