@@ -3,6 +3,8 @@
 import random
 from collections.abc import Callable, Sequence
 
+from .framings import advertised, marked_up
+
 Rewrite = Callable[[str, random.Random], str]
 
 GREETINGS = ("hi, ", "hello! ", "hey ", "quick one: ", "question: ", "ok so ", "please help: ", "good morning. ")
@@ -16,6 +18,8 @@ SMALL_TALK = (
 )
 REWRITE_SHARE = 0.6  # of the prompts of a pass; the rest stay as written
 LONG_WORDS = 30
+KEY_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+KEYS_BESIDE = {key: row[max(at - 1, 0) : at] + row[at + 1 : at + 2] for row in KEY_ROWS for at, key in enumerate(row)}
 
 
 def rewritten(texts: Sequence[str], seed: int) -> list[str]:
@@ -27,21 +31,29 @@ def rewritten(texts: Sequence[str], seed: int) -> list[str]:
 def _maybe_rewrite(text: str, rng: random.Random) -> str:
     if rng.random() > REWRITE_SHARE:
         return text
-    for rewrite in rng.sample(REWRITES, k=rng.choice((1, 1, 2))):
+    drawn = rng.choices(list(REWRITES), weights=list(REWRITES.values()), k=rng.choice((1, 1, 2)))
+    for rewrite in dict.fromkeys(drawn):
         text = rewrite(text, rng)
     return text
 
 
 def _typos(text: str, rng: random.Random) -> str:
-    """Drop, double or swap letters, about one in forty."""
-    out = []
+    """Drop, double, swap or mistype letters: one in a hundred to one in twelve, as writers differ."""
+    share = rng.uniform(0.01, 0.08)
+    out: list[str] = []
     for char in text:
-        fate = rng.random() if char.isalpha() else 1.0
-        if fate < 0.008:  # noqa: PLR2004 - a typing error of each kind about once in a hundred letters
+        if not char.isalpha() or rng.random() > share:
+            out.append(char)
             continue
-        out.append(char * 2 if fate < 0.016 else char)  # noqa: PLR2004 - as above
-        if 0.016 <= fate < 0.025 and len(out) > 1:  # noqa: PLR2004 - as above
-            out[-1], out[-2] = out[-2], out[-1]
+        match rng.randrange(4):
+            case 0:
+                continue
+            case 1:
+                out.append(char * 2)
+            case 2:
+                out.insert(max(len(out) - 1, 0), char)
+            case _:
+                out.append(rng.choice(KEYS_BESIDE.get(char, char)))
     return "".join(out)
 
 
@@ -51,6 +63,15 @@ def _unpunctuated(text: str, rng: random.Random) -> str:  # noqa: ARG001 - one s
 
 def _lower(text: str, rng: random.Random) -> str:  # noqa: ARG001 - one shape for all rewrites
     return text.lower()
+
+
+def _shouted(text: str, rng: random.Random) -> str:  # noqa: ARG001 - one shape for all rewrites
+    return text.upper()
+
+
+def _respaced(text: str, rng: random.Random) -> str:
+    """Double, break or lose a space in ten."""
+    return "".join(rng.choice(("  ", "\n", "")) if char == " " and rng.random() < 1 / 10 else char for char in text)
 
 
 def _greeted(text: str, rng: random.Random) -> str:
@@ -64,10 +85,6 @@ def _closed(text: str, rng: random.Random) -> str:
 def _in_chat(text: str, rng: random.Random) -> str:
     small_talk, answer = rng.choice(SMALL_TALK)
     return CHAT.format(small_talk=small_talk, answer=answer, text=text)
-
-
-def _quoted(text: str, rng: random.Random) -> str:
-    return rng.choice(("> {}", "**{}**", '"{}"', "- {}", "## {}", "Q: {}\nA:", "Task: {}")).format(text)
 
 
 def _words_dropped(text: str, rng: random.Random) -> str:
@@ -87,14 +104,17 @@ def _middle_lost(text: str, rng: random.Random) -> str:
     return " ".join(words[:start] + words[start + rng.randrange(1, len(words) // 3) :])
 
 
-REWRITES: tuple[Rewrite, ...] = (
-    _typos,
-    _unpunctuated,
-    _lower,
-    _greeted,
-    _closed,
-    _in_chat,
-    _quoted,
-    _words_dropped,
-    _middle_lost,
-)
+REWRITES: dict[Rewrite, float] = {  # and how often each is drawn
+    _typos: 3,
+    _unpunctuated: 1,
+    _lower: 1,
+    _shouted: 0.5,
+    _respaced: 0.5,
+    _greeted: 1,
+    _closed: 1,
+    _in_chat: 2,
+    marked_up: 4,
+    advertised: 4,
+    _words_dropped: 1,
+    _middle_lost: 1,
+}
