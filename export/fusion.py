@@ -1,6 +1,7 @@
-"""Fuse ModernBERT's attention, for which ONNX Runtime ships no rule, into its MultiHeadAttention and RotaryEmbedding.
+"""Fuse attention into ONNX Runtime's MultiHeadAttention and, for ModernBERT, RotaryEmbedding, before it turns int8.
 
-Graphs of other families stay as they are. Needs ONNX Runtime 1.21: 1.20 scores padded rows wrongly.
+ONNX Runtime ships no rule for ModernBERT, and those for BERT and its kin stop where matrices are quantised. Graphs of
+other families stay as they are. Needs ONNX Runtime 1.21: 1.20 scores padded rows wrongly.
 Operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 """
 
@@ -14,12 +15,23 @@ _FIRST_POSITION = "fused_first_position"
 _LEADING_AXES = "fused_leading_axes"
 
 
-class Attention(msgspec.Struct, frozen=True, kw_only=True):
-    """The tensors of one attention layer, by name."""
+class RotaryAttention(msgspec.Struct, frozen=True, kw_only=True):
+    """The tensors of one attention layer of ModernBERT, by name."""
 
     projected: str  # [batch, length, 3 x hidden]: queries, keys and values side by side
     cosine: str  # [1, 1, length, head size], its two halves alike
     sine: str
+    mask: str  # [batch, 1, length, length], added before the softmax
+    result: str  # [batch, length, hidden]
+    heads: int
+
+
+class PlainAttention(msgspec.Struct, frozen=True, kw_only=True):
+    """The tensors of one attention layer of BERT, by name."""
+
+    query: str  # [batch, length, hidden], as are key and value
+    key: str
+    value: str
     mask: str  # [batch, 1, length, length], added before the softmax
     result: str  # [batch, length, hidden]
     heads: int
@@ -67,26 +79,35 @@ class _Wiring:
 
 
 def fuse_attention(model: onnx.ModelProto) -> int:
-    """Fuse every ModernBERT layer of `model`, in place; return how many there were."""
+    """Fuse every layer of `model` that is wired as in ModernBERT or BERT, in place; return how many there were."""
     wiring = _Wiring(model.graph)
-    found = [_attention(wiring, node) for node in model.graph.node if node.op_type == "Softmax"]
-    layers = {layer.result: layer for layer in found if layer is not None}
-    if layers:
-        halves = _halved_projections(model.graph, wiring)
-        _rewrite(model.graph, {name: _attention_nodes(layer) for name, layer in layers.items()} | halves)
+    fused: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        if node.op_type == "Softmax":
+            fused |= _fused_layer(wiring, node)
+    if fused:
+        _rewrite(model.graph, fused | _halved_projections(model.graph, wiring))
         model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
-    return len(layers)
+    return len(fused)
 
 
-def _attention(wiring: _Wiring, softmax: onnx.NodeProto) -> Attention | None:
-    """Recognise the layer around its softmax; None for another family."""
+def _fused_layer(wiring: _Wiring, softmax: onnx.NodeProto) -> dict[str, list[onnx.NodeProto]]:
+    """Return the nodes for the layer around `softmax` by the result they give; nothing for another family."""
+    rotary = _rotary_attention(wiring, softmax)
+    if rotary is not None:
+        return {rotary.result: _rotary_nodes(rotary)}
+    plain = _plain_attention(wiring, softmax)
+    return {} if plain is None else {plain.result: _plain_nodes(plain)}
+
+
+def _rotary_attention(wiring: _Wiring, softmax: onnx.NodeProto) -> RotaryAttention | None:
     try:
         masked = wiring.back(softmax.input[0], "Add")
         rotated = wiring.back(masked.input[0], "MatMul", "Mul", "Add")
         plain, turned = (wiring.back(tensor, "Mul") for tensor in rotated.input)
         reshape = wiring.back(plain.input[0], "Squeeze", "Split", "Transpose", "Reshape")
         _, _, _, heads, _ = wiring.back(reshape.input[1], "Concat").input  # batch, length, three, heads, head size
-        return Attention(
+        return RotaryAttention(
             projected=reshape.input[0],
             cosine=plain.input[1],
             sine=turned.input[1],
@@ -98,7 +119,26 @@ def _attention(wiring: _Wiring, softmax: onnx.NodeProto) -> Attention | None:
         return None
 
 
-def _attention_nodes(layer: Attention) -> list[onnx.NodeProto]:
+def _plain_attention(wiring: _Wiring, softmax: onnx.NodeProto) -> PlainAttention | None:
+    try:
+        masked = wiring.back(softmax.input[0], "Add")
+        product = wiring.back(masked.input[0], "MatMul")
+        query, key = (wiring.back(tensor, "Mul", "Transpose", "Reshape") for tensor in product.input)
+        mixed = wiring.onward(softmax.output[0], "MatMul")
+        _, _, heads, _ = wiring.back(query.input[1], "Concat").input  # batch, length, heads, head size
+        return PlainAttention(
+            query=query.input[0],
+            key=key.input[0],
+            value=wiring.back(mixed.input[1], "Transpose", "Reshape").input[0],
+            mask=masked.input[1],
+            result=wiring.onward(mixed.output[0], "Transpose", "Reshape").output[0],
+            heads=wiring.constant(heads),
+        )
+    except (LookupError, ValueError):
+        return None
+
+
+def _rotary_nodes(layer: RotaryAttention) -> list[onnx.NodeProto]:
     name = layer.result
     query, key, value = (f"{name}_{part}" for part in ("query", "key", "value"))
     cosine, sine = f"{name}_cosine", f"{name}_sine"
@@ -124,6 +164,11 @@ def _attention_nodes(layer: Attention) -> list[onnx.NodeProto]:
             num_heads=layer.heads,
         ),
     ]
+
+
+def _plain_nodes(layer: PlainAttention) -> list[onnx.NodeProto]:
+    inputs = [layer.query, layer.key, layer.value, "", "", layer.mask]
+    return [helper.make_node("MultiHeadAttention", inputs, [layer.result], domain=DOMAIN, num_heads=layer.heads)]
 
 
 def _half_table(table: str, half: str) -> list[onnx.NodeProto]:

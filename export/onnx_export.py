@@ -4,7 +4,9 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
 from .errors import CheckpointUnavailable, CheckpointUnsupported
 from .third_party import quiet_libraries
@@ -12,15 +14,32 @@ from .third_party import quiet_libraries
 OPSET = 18
 # The oldest ONNX Runtime a supported Triton image carries (1.19) reads graphs up to this IR version.
 MAX_IR_VERSION = 10
+SEGMENTS = "token_type_ids"
 
 
 def export_graph(checkpoint: Path, graph: Path) -> None:
-    """Export the sequence classifier in `checkpoint` as fp32 with dynamic batch and length; writes `graph`."""
+    """Export the sequence classifier in `checkpoint` as fp32 with dynamic batch and length; writes `graph`.
+
+    The graph takes input_ids and attention_mask whatever the architecture, so that one may succeed another.
+    """
     with TemporaryDirectory() as folder, quiet_libraries():
         _run_optimum(checkpoint, Path(folder))
         model = onnx.load(Path(folder) / "model.onnx")
     _check_versions(model, str(checkpoint))
+    fold_segments(model.graph)
     onnx.save(model, graph)
+
+
+def fold_segments(graph: onnx.GraphProto) -> None:
+    """Make the third input of BERT and its kin inside the graph: a prompt is one segment, all zeros."""
+    kept = [tensor for tensor in graph.input if tensor.name != SEGMENTS]
+    if len(kept) == len(graph.input):
+        return
+    del graph.input[:]
+    graph.input.extend(kept)
+    zero = f"{SEGMENTS}_zero"
+    graph.initializer.append(numpy_helper.from_array(np.array(0, dtype=np.int64), zero))
+    graph.node.insert(0, helper.make_node("Mul", ["input_ids", zero], [SEGMENTS], name=SEGMENTS))
 
 
 def exporter_versions() -> dict[str, str]:

@@ -53,10 +53,10 @@ def test_the_tokenizer_neither_cuts_nor_pads(built_bundle: Path) -> None:
     assert clipped.tokens_total > 600
 
 
-def test_a_model_with_token_types_and_a_short_limit_keeps_both(bert: Path, tmp_path: Path) -> None:
+def test_a_bert_takes_the_same_two_inputs_and_keeps_its_short_limit(bert: Path, tmp_path: Path) -> None:
     bundle = build_bundle(locate_checkpoint(str(bert)), tmp_path, BundleOptions(precision="int8"))
 
-    assert bundle.inputs == ["input_ids", "attention_mask", "token_type_ids"]
+    assert bundle.inputs == ["input_ids", "attention_mask"]
     assert bundle.max_length == 128
     assert bundle.buckets == [32, 64, 128]
 

@@ -45,9 +45,29 @@ def test_scores_stay_the_same_across_global_and_local_layers_and_padding(
     assert np.abs(after - before).max() < 1e-5
 
 
-def test_a_graph_of_another_family_stays_as_it_is(bert: Path, tmp_path: Path) -> None:
-    export_graph(bert, tmp_path / "model.onnx")
-    model = onnx.load(tmp_path / "model.onnx")
+def test_bert_is_fused_too_and_scores_the_same(bert: Path, tmp_path: Path) -> None:
+    export_graph(bert, tmp_path / "plain.onnx")
+    model = onnx.load(tmp_path / "plain.onnx")
+    prompts = tokenize_prompts(load_tokenizer(bert), check_prompts(), [64, 128])
+
+    layers = fuse_attention(model)
+
+    onnx.save(model, tmp_path / "fused.onnx")
+    before, after = (
+        logits_in_buckets(open_session(tmp_path / name), prompts.ids, prompts.buckets, batch_size=8)
+        for name in ("plain.onnx", "fused.onnx")
+    )
+    assert layers == operators(model)["MultiHeadAttention"] == 2
+    assert operators(model)["Softmax"] == 0
+    assert np.abs(after - before).max() < 1e-5
+
+
+def test_a_graph_wired_another_way_stays_as_it_is() -> None:
+    graph = onnx.parser.parse_graph(
+        "attention (float[B, L] scores, float[L, H] values) => (float[B, H] mixed)"
+        "{ shares = Softmax(scores) mixed = MatMul(shares, values) }"
+    )
+    model = onnx.helper.make_model(graph)
     before = model.SerializeToString()
 
     assert fuse_attention(model) == 0
