@@ -57,8 +57,8 @@ def make_modernbert(labels: dict[int, str], seed: int = 0) -> Any:
     )
 
 
-def make_bert(labels: dict[int, str]) -> Any:
-    """Return a random two-layer BERT that takes at most 128 tokens."""
+def make_bert(labels: dict[int, str], max_tokens: int = 128) -> Any:
+    """Return a random two-layer BERT that takes at most `max_tokens`."""
     with quiet_libraries():
         from transformers import BertConfig, BertForSequenceClassification  # noqa: PLC0415 - warns
 
@@ -70,7 +70,7 @@ def make_bert(labels: dict[int, str]) -> Any:
             intermediate_size=96,
             num_hidden_layers=2,
             num_attention_heads=4,
-            max_position_embeddings=128,
+            max_position_embeddings=max_tokens,
             id2label=labels,
             label2id={label: index for index, label in labels.items()},
         )
