@@ -65,6 +65,7 @@ async def open_gateway(
 ) -> AsyncIterator[None]:
     """Open what the handlers share, and close it when the application ends."""
     metrics = Metrics(environ.get(DIRECTORY_VARIABLE))
+    metrics.routing_budget(settings.routing_budget_ms / 1000 if settings.enabled else 0)
     async with AsyncExitStack() as opened:
         session = await opened.enter_async_context(_client_session())
         live = LiveGateway(
@@ -82,7 +83,7 @@ async def open_gateway(
         )
         opened.push_async_callback(live.close)
         health = UpstreamHealth(
-            session, lambda: live.current.upstreams, interval_seconds=settings.health_interval_seconds
+            session, lambda: live.current.upstreams, metrics, interval_seconds=settings.health_interval_seconds
         )
         opened.push_async_callback(health.close)
         app[LIVE_GATEWAY], app[HEALTH] = live, health

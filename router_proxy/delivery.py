@@ -51,10 +51,12 @@ async def _first_answer(
                 answer = await send(session, choice.upstream, endpoint, outgoing)
             except (UpstreamUnreachable, UpstreamTimedOut) as exc:
                 failure = exc
+                exchange.attempted(choice.upstream.name, exc.result)
                 continue
             async with answer:
                 if answer.status in _ANOTHER_MAY_ANSWER and not is_last:
                     failure = UpstreamUnreachable(f"{choice.upstream.name}: answered {answer.status}")
+                    exchange.attempted(choice.upstream.name, "5xx")
                     continue
                 exchange.answered(choice.upstream, endpoint, answer.status)
                 yield choice, answer

@@ -110,12 +110,14 @@ class UpstreamUnreachable(ProxyError):
     status = 502
     type = "server_error"
     code = "upstream_unreachable"
+    result = "unreachable"  # in metrics and the log
 
 
 class UpstreamTimedOut(ProxyError):
     status = 504
     type = "server_error"
     code = "upstream_timed_out"
+    result = "timed_out"
 
 
 def render_error(error: ProxyError, error_format: ErrorFormat) -> bytes:

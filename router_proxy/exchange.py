@@ -30,6 +30,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     status: int | None = None
     served_by: str | None = None  # the upstream that answered
     upstream_result: str = "none"  # 2xx, 3xx, 4xx, 5xx, unreachable, timed_out, aborted
+    attempts: list[tuple[str, str]] = msgspec.field(default_factory=list)  # upstream and result, in order
     answered_at: tuple[Upstream, Endpoint] | None = None
     answer_head: bytes = b""
     usage: Usage | None = None
@@ -45,11 +46,21 @@ class Exchange(msgspec.Struct, kw_only=True):
         self.outcome, self.target = verdict.outcome, verdict.target.name
         self.decision, self.cached = verdict.decision, verdict.cached
 
+    def attempted(self, upstream: str, result: str) -> None:
+        """Note how one attempt at an upstream ended; the last one stands for the request."""
+        self.attempts.append((upstream, result))
+        self.upstream_result = result
+
+    def broke_off(self) -> None:
+        """Note that the answer being passed on came to a halt."""
+        upstream, _ = self.attempts.pop()
+        self.attempted(upstream, "aborted")
+
     def answered(self, upstream: Upstream, endpoint: Endpoint, status: int) -> None:
         self.served_by = upstream.name
         self.answered_at = (upstream, endpoint)
         self.status = status
-        self.upstream_result = f"{status // 100}xx"
+        self.attempted(upstream.name, f"{status // 100}xx")
         self.first_byte_seconds = self.elapsed_seconds()
 
     def moved(self, choice: Choice, lacking: str) -> None:
@@ -64,10 +75,8 @@ class Exchange(msgspec.Struct, kw_only=True):
         """Note an answer of our own; only a refusal that is about the request or our limits is an outcome."""
         self.status = error.status
         match error:
-            case UpstreamUnreachable():
-                self.upstream_result = "unreachable"
-            case UpstreamTimedOut():
-                self.upstream_result = "timed_out"
+            case UpstreamUnreachable() | UpstreamTimedOut():
+                self.upstream_result = error.result
             case Overloaded() | ClassifierUnavailable():
                 self.outcome = Outcome.REJECTED
             case _:

@@ -1,5 +1,6 @@
 """Every metric of the proxy by name. The first two are the guide's, exactly; ours are `semrouter_*` in base units."""
 
+import math
 from typing import Literal
 
 import msgspec
@@ -13,6 +14,8 @@ from .exchange import Exchange
 # prometheus_client reads this one itself, when it is imported; workers find it set by their parent.
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _TRANSPORT = "http"
+# Binary confidence begins at 0.5; most decisions lie close to 1.
+CONFIDENCE_BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 class _Metric(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +25,7 @@ class _Metric(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
-    across: Literal["livesum", "livemax"] = "livemax"
+    across: Literal["livesum", "livemax", "livemin"] = "livemax"
 
 
 _DECISIONS = _Metric(
@@ -60,13 +63,52 @@ _SHADOW_TOKENS = _Metric(
 _USAGE_UNKNOWN = _Metric(
     name="semrouter_shadow_usage_unknown_total", meaning="Shadow requests whose answer stated no usage."
 )
+_CONFIDENCE = _Metric(
+    name="semrouter_decision_confidence",
+    meaning="Confidence of the routing decisions taken, by the label that decided.",
+    labels=("winner",),
+    buckets=CONFIDENCE_BOUNDS,
+)
+_CACHE = _Metric(
+    name="semrouter_cache_total",
+    meaning="Texts looked up in the decision cache: hit, joined (decided together with the same text), miss.",
+    labels=("result",),
+)
+_UPSTREAM = _Metric(
+    name="semrouter_upstream_requests_total",
+    meaning="Requests sent to an upstream, every attempt: 2xx, 3xx, 4xx, 5xx, unreachable, timed_out, aborted.",
+    labels=("upstream", "result"),
+)
+_ENDPOINT_UP = _Metric(
+    name="semrouter_endpoint_up",
+    meaning="1 while an endpoint answers its checks and its breaker is closed; NaN once it is not configured any more.",
+    labels=("upstream", "endpoint"),
+    across="livemin",
+)
+_CANARY_ROUNDS = _Metric(
+    name="semrouter_canary_rounds_total",
+    meaning="Rounds of canaries by result: right, wrong (another label than known), failed (no decision).",
+    labels=("result",),
+)
+_HEALTHY = _Metric(
+    name="semrouter_classifier_healthy",
+    meaning="1 while each canary gets its known answer (any, where none is known for the classifier); 0 until then.",
+    across="livemin",
+)
+_BUDGET = _Metric(
+    name="semrouter_routing_budget_seconds",
+    meaning="How long a request waits for its decision unless it says otherwise; 0 while routing is off.",
+)
+_POLICY_ERROR = _Metric(
+    name="semrouter_policy_error", meaning="1 while Triton decides by an older policy because it refused its file."
+)
 _FAILING = _Metric(name="semrouter_router_failing", meaning="1 while Triton is left alone after failures in a row.")
 _IN_FLIGHT = _Metric(name="semrouter_in_flight_requests", meaning="Requests being answered.", across="livesum")
 _REFUSED = _Metric(name="semrouter_configuration_refused", meaning="1 while the files are not the ones in use.")
 
-_COUNTERS = (_DECISIONS, _REQUESTS, _SHADOW, _SHADOW_TOKENS, _USAGE_UNKNOWN)
-_HISTOGRAMS = (_LATENCY, _FIRST_BYTE)
-_GAUGES = (_FAILING, _IN_FLIGHT, _REFUSED)
+_COUNTERS = (_DECISIONS, _REQUESTS, _UPSTREAM, _CACHE, _CANARY_ROUNDS, _SHADOW, _SHADOW_TOKENS, _USAGE_UNKNOWN)
+_HISTOGRAMS = (_LATENCY, _CONFIDENCE, _FIRST_BYTE)
+_GAUGES = (_HEALTHY, _BUDGET, _FAILING, _POLICY_ERROR, _REFUSED, _ENDPOINT_UP, _IN_FLIGHT)
 
 
 def metrics_table() -> str:
@@ -112,6 +154,31 @@ class Metrics:
     def reloaded(self, *, refused: bool) -> None:
         self._gauges[_REFUSED.name].set(refused)
 
+    def routing_budget(self, seconds: float) -> None:
+        self._gauges[_BUDGET.name].set(seconds)
+
+    def policy_refused(self, *, refused: bool) -> None:
+        """Note whether Triton has refused the policy file that it was given."""
+        self._gauges[_POLICY_ERROR.name].set(refused)
+
+    def canaries_asked(self, result: Literal["right", "wrong", "failed"]) -> None:
+        self._counters[_CANARY_ROUNDS.name].labels(result).inc()
+        self._gauges[_HEALTHY.name].set(result == "right")
+
+    def looked_up(self, result: Literal["hit", "joined", "miss"]) -> None:
+        self._counters[_CACHE.name].labels(result).inc()
+
+    def endpoint_checked(self, upstream: str, endpoint: str, *, up: bool) -> None:
+        self._gauges[_ENDPOINT_UP.name].labels(upstream, endpoint).set(up)
+
+    def endpoint_left(self, upstream: str, endpoint: str) -> None:
+        """Forget an endpoint; a series that workers share cannot be removed."""
+        self._gauges[_ENDPOINT_UP.name].labels(upstream, endpoint).set(math.nan)
+
+    def upstreams_asked(self, exchange: Exchange) -> None:
+        for upstream, result in exchange.attempts:
+            self._counters[_UPSTREAM.name].labels(upstream, result).inc()
+
     def classifier_answered(self, milliseconds: float) -> None:
         self._latency.observe(milliseconds)
 
@@ -119,6 +186,7 @@ class Metrics:
         self._counters[_DECISIONS.name].labels(
             route, decision.target, decision.rationale, decision.winner, _TRANSPORT
         ).inc()
+        self._histograms[_CONFIDENCE.name].labels(decision.winner).observe(decision.confidence)
 
     def shadowed(self, result: str, exchange: Exchange) -> None:
         """Count a shadow request by result, and the tokens that its would-be target would have worked on."""
@@ -136,6 +204,7 @@ class Metrics:
         self._counters[_REQUESTS.name].labels(
             exchange.surface, exchange.mode or "unknown", exchange.outcome, exchange.upstream_result
         ).inc()
+        self.upstreams_asked(exchange)
         if exchange.first_byte_seconds is not None:
             self._histograms[_FIRST_BYTE.name].labels(exchange.surface).observe(exchange.first_byte_seconds)
 

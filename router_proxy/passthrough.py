@@ -8,6 +8,7 @@ from .body import read_body
 from .delivery import deliver
 from .errors import RequestInvalid
 from .exchange import Exchange
+from .gateway import Gateway
 from .keys import REQUEST_ID, gateway_of
 from .multipart import multipart_model
 from .placement import Choice, Plan, as_asked
@@ -22,8 +23,7 @@ async def pass_on(request: web.Request) -> web.StreamResponse:
     with gateway.admission.one_of(gateway.upstreams.in_flight_limit):
         raw = await read_bytes(request, gateway)
         upstream = gateway.upstreams.serving(_requested_model(request, raw))
-        exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
-        return await deliver(request, gateway.session, as_asked(raw, upstream), exchange)
+        return await _deliver(request, gateway, as_asked(raw, upstream))
 
 
 async def pass_on_by_id(request: web.Request) -> web.StreamResponse:
@@ -39,8 +39,15 @@ async def pass_on_by_id(request: web.Request) -> web.StreamResponse:
             if holder
             else Choice(upstream=upstreams.serving(next(iter(upstreams))))
         )
-        exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
-        return await deliver(request, gateway.session, Plan(raw=raw, choices=[choice]), exchange)
+        return await _deliver(request, gateway, Plan(raw=raw, choices=[choice]))
+
+
+async def _deliver(request: web.Request, gateway: Gateway, plan: Plan) -> web.StreamResponse:
+    exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
+    try:
+        return await deliver(request, gateway.session, plan, exchange)
+    finally:
+        gateway.metrics.upstreams_asked(exchange)
 
 
 def _requested_model(request: web.Request, raw: bytes) -> str:

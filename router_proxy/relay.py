@@ -80,7 +80,7 @@ async def stream_back(
             exchange.answer_head = exchange.answer_head or chunk
             tail = (tail + chunk)[-TAIL_BYTES:]
     except (aiohttp.ClientError, TimeoutError, ConnectionError):
-        exchange.upstream_result = "aborted"
+        exchange.broke_off()
         cut_off(request)
     exchange.usage = read_usage(tail)
     return response

@@ -81,21 +81,31 @@ class RouterClient:
             return Answered(decision=await self._ask_triton(data, budget_seconds), cached=False)
         key = cache_key(data)
         if decision := self._cache.get(key):
+            self._metrics.looked_up("hit")
             return Answered(decision=decision, cached=True)
         if call := self._shared.get(key):
+            self._metrics.looked_up("joined")
             return Answered(decision=await self._within(budget_seconds, call), cached=True)
+        self._metrics.looked_up("miss")
         return Answered(decision=await self._ask_triton(data, budget_seconds, key), cached=False)
 
     async def probe(self) -> bool:
-        """Whether a real inference works now; counts for the breaker as any other call does."""
-        call = self._start(PROBE_TEXT.encode(), PROBE_SECONDS)
+        """Whether a real inference works now."""
         try:
-            decision = await self._within(PROBE_SECONDS, call)
+            await self.judge(PROBE_TEXT.encode(), PROBE_SECONDS)
         except ClassifierFailed:
             return False
+        return True
+
+    async def judge(self, data: bytes, limit_seconds: float) -> DecisionDocument:
+        """Return Triton's decision on a text of ours, past cache and breaker, as `ask` would get it now.
+
+        Whatever it shows to be new empties the cache. It counts for the breaker as any other call does.
+        """
+        decision = await self._within(limit_seconds, self._start(data, limit_seconds))
         if self._cache is not None:
             self._cache.saw(decision)
-        return True
+        return decision
 
     async def close(self) -> None:
         """Let calls in flight end, then close the channel."""
@@ -140,9 +150,12 @@ class RouterClient:
 
     async def _infer(self, data: bytes, queue_seconds: float) -> DecisionDocument:
         try:
-            return _decision(await self._stub.ModelInfer(_request(data, queue_seconds), timeout=_CALL_SECONDS))
+            response = await self._stub.ModelInfer(_request(data, queue_seconds), timeout=_CALL_SECONDS)
         except grpc.aio.AioRpcError as exc:
             raise _failure(exc) from exc
+        decision = _decision(response)
+        self._metrics.policy_refused(refused=decision.policy_error is not None)
+        return decision
 
     def _forget(self, call: Call) -> None:
         self._in_flight.discard(call)

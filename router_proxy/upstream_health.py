@@ -8,7 +8,9 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from yarl import URL
 
+from .metrics import Metrics
 from .upstreams import Endpoint, Upstream, Upstreams
 
 LOG = logging.getLogger("semrouter.upstreams")
@@ -31,11 +33,18 @@ class UpstreamHealth:
     """Checks all endpoints at once, then rests; `current` gives the upstreams, which a reload may have replaced."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, current: Callable[[], Upstreams], *, interval_seconds: float
+        self,
+        session: aiohttp.ClientSession,
+        current: Callable[[], Upstreams],
+        metrics: Metrics,
+        *,
+        interval_seconds: float,
     ) -> None:
         self._session = session
         self._current = current
+        self._metrics = metrics
         self._interval_seconds = interval_seconds
+        self._reported: set[tuple[str, str]] = set()
         self._worker = asyncio.create_task(self._work())
 
     async def close(self) -> None:
@@ -52,6 +61,15 @@ class UpstreamHealth:
                 for endpoint in upstream.endpoints
             )
         )
+        self._report(upstreams)
+
+    def _report(self, upstreams: Upstreams) -> None:
+        endpoints = upstreams.endpoints_by_place()
+        for (upstream, url), endpoint in endpoints.items():
+            self._metrics.endpoint_checked(upstream, _shown(url), up=not endpoint.is_known_dead)
+        for upstream, url in self._reported - endpoints.keys():
+            self._metrics.endpoint_left(upstream, _shown(url))
+        self._reported = set(endpoints)
 
     async def _work(self) -> None:
         while True:
@@ -75,6 +93,11 @@ class UpstreamHealth:
         endpoint.was_slow = False
         _note(upstream, endpoint, is_down=answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR)
         endpoint.max_model_len = _max_model_len(body, upstream.name)
+
+
+def _shown(url: str) -> str:
+    """Leave out what a URL may say besides the place: a password."""
+    return str(URL(url).with_user(None))
 
 
 def _note(upstream: Upstream, endpoint: Endpoint, *, is_down: bool) -> None:

@@ -28,6 +28,10 @@ class Endpoint:
         self.was_slow = False
         self.max_model_len: int | None = None
 
+    @property
+    def is_known_dead(self) -> bool:
+        return self.is_down or self.breaker.is_open
+
     def url_for(self, path_and_query: str) -> URL:
         """Return where `path_and_query`, exactly as the client sent it, lies on this endpoint."""
         return URL(self.url.rstrip("/") + path_and_query, encoded=True)
@@ -64,7 +68,7 @@ class Upstream:
 
     @property
     def is_known_dead(self) -> bool:
-        return all(endpoint.is_down or endpoint.breaker.is_open for endpoint in self.endpoints)
+        return all(endpoint.is_known_dead for endpoint in self.endpoints)
 
     @property
     def abilities(self) -> Abilities:

@@ -11,7 +11,7 @@ from tests.conftest import CHECKOUT
     ("document", "name", "table"),
     [
         pytest.param("README.md", "settings", settings_table(), id="environment variables"),
-        pytest.param("docs/proxy.md", "metrics", metrics_table(), id="metrics"),
+        pytest.param("README.md", "metrics", metrics_table(), id="metrics"),
     ],
 )
 def test_a_generated_table_is_current(document: str, name: str, table: str) -> None:
