@@ -16,10 +16,11 @@ from .multitask import StudentNetwork, TeacherNetwork
 from .small_classifier import SmallShape, new_classifier, start_embeddings
 from .third_party import quiet_libraries
 from .training_batches import encode, grouped
-from .training_data import LabelledPrompt, source_weights
+from .training_data import LabelledPrompt, balanced_over_labels, source_weights
 from .training_loop import Examples, Report, Schedule, Taught, Trainer, predict
 from .vocabulary import open_tokenizer, prune_vocabulary
 
+SMALLEST_GROUP = 8  # prompts; a share of fewer says nothing
 TEACHER_EPOCH = 1000  # the teacher's draw of the prompts is none of the student's
 
 
@@ -37,6 +38,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Schedule = Schedule(learning_rate=1e-3)
     teacher_schedule: Schedule = Schedule(learning_rate=1e-4, averaging=0.98)
     source_weights: dict[str, float] = {}
+    balance_labels: bool = False  # draw, or weigh, every label alike
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +125,7 @@ def draw(course: Course, epoch: int) -> list[LabelledPrompt]:
     recipe = course.recipe
     rows = np.arange(len(course.prompts))
     if recipe.prompts_per_epoch is not None and recipe.prompts_per_epoch < len(rows):
-        weights = np.array(source_weights(course.prompts, recipe.source_weights))
+        weights = np.array(_weights(course, course.prompts))
         generator = np.random.default_rng([recipe.seed, epoch])
         rows = generator.choice(rows, size=recipe.prompts_per_epoch, replace=False, p=weights / weights.sum())
     chosen = [course.prompts[row] for row in rows]
@@ -149,14 +151,16 @@ def measure(course: Course, network: Any, tokenizer: Tokenizer) -> Pass:
     return Pass(float(accuracy), float(functional.cross_entropy(logits, labels)))
 
 
-def accuracy_by_label(
-    course: Course, network: Any, tokenizer: Tokenizer, prompts: Sequence[LabelledPrompt]
-) -> dict[str, float]:
-    """Return the share judged right among the prompts of each label, in the order of the labels."""
+def accuracies(course: Course, network: Any, tokenizer: Tokenizer, prompts: Sequence[LabelledPrompt]) -> dict[str, Any]:
+    """Return the share judged right, of all and by label, source and language."""
     logits, labels = score(course, network, tokenizer, prompts)
-    right = logits.argmax(-1) == labels
-    found = [(name, right[labels == index]) for index, name in enumerate(course.labels)]
-    return {name: round(float(rows.float().mean()), 4) for name, rows in found if len(rows)}
+    right = (logits.argmax(-1) == labels).tolist()
+    return {
+        "accuracy": round(sum(right) / len(right), 4),
+        "by_label": _shares([prompt.label for prompt in prompts], right),
+        "by_source": _shares([prompt.source for prompt in prompts], right),
+        "by_language": _shares([prompt.language for prompt in prompts], right),
+    }
 
 
 def score(
@@ -193,12 +197,27 @@ def _examples(
     course: Course, chosen: Sequence[LabelledPrompt], ids: list[list[int]], taught: Taught | None
 ) -> Examples:
     drawn = course.recipe.prompts_per_epoch is not None
-    weights = [1.0] * len(chosen) if drawn else source_weights(chosen, course.recipe.source_weights)
+    weights = [1.0] * len(chosen) if drawn else _weights(course, chosen)
     topics = [course.topics.index(prompt.topic) for prompt in chosen if prompt.topic is not None]
     labels = [course.labels.index(prompt.label) for prompt in chosen]
     return Examples(
         ids, torch.tensor(labels), torch.tensor(topics) if course.topics else None, torch.tensor(weights), taught
     )
+
+
+def _weights(course: Course, prompts: Sequence[LabelledPrompt]) -> list[float]:
+    weights = source_weights(prompts, course.recipe.source_weights)
+    return balanced_over_labels(prompts, weights) if course.recipe.balance_labels else weights
+
+
+def _shares(groups: Sequence[str], right: Sequence[bool]) -> dict[str, float]:
+    """Return the share that is right in every group large enough to say, in the order of the names."""
+    members: dict[str, list[bool]] = {}
+    for group, one in zip(groups, right, strict=True):
+        members.setdefault(group, []).append(one)
+    return {
+        group: round(sum(ones) / len(ones), 4) for group, ones in sorted(members.items()) if len(ones) >= SMALLEST_GROUP
+    }
 
 
 def _dev_loss(one: Pass) -> float:

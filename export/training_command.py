@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from .errors import ExportError
+from .folds import FOLDS
 
 
 @click.command("train")
@@ -23,6 +24,10 @@ from .errors import ExportError
 @click.option("--teacher", type=click.Path(path_type=Path), help="BERT folder to fine-tune first and learn from.")
 @click.option("--source-weight", multiple=True, metavar="SOURCE=WEIGHT", help="Take rows of this source less often.")
 @click.option("--hold-out", multiple=True, metavar="SOURCE", help="Keep this source's rows out and report on them.")
+@click.option(
+    "--hold-out-fold", type=click.Choice(list(FOLDS)), help="Keep out the sources of this fold (export/folds.py)."
+)
+@click.option("--balance-labels", is_flag=True, help="Draw every label alike, however rare it is in --data.")
 @click.option("--layers", type=click.IntRange(1), default=7, show_default=True, help="Of a new classifier.")
 @click.option("--hidden", type=click.IntRange(8), default=256, show_default=True, help="Of a new classifier.")
 @click.option("--vocabulary", type=click.IntRange(100), default=12_000, show_default=True, help="Largest.")
@@ -45,6 +50,7 @@ def train_command(**options: Any) -> None:
 
     labels = options.pop("labels")
     weights = dict(_source_weight(text) for text in options.pop("source_weight"))
+    options["hold_out"] += FOLDS.get(options.pop("hold_out_fold"), ())
     request = TrainingRequest(**options, labels=labels.split(",") if labels else None, source_weights=weights)
     try:
         bundle = run_training(request, click.echo)

@@ -29,6 +29,7 @@ class LabelledPrompt(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     topic: str | None
     source: str
+    language: str = "unknown"
 
 
 class _RowInvalid(Exception):
@@ -84,12 +85,27 @@ def hold_out(
     return kept, held
 
 
+def write_prompts(prompts: Iterable[LabelledPrompt], file: Path) -> None:
+    """Write rows that `read_prompts` and `semrouter eval` read."""
+    rows = ({"text": each.text, "label": each.label, "source": each.source, "lang": each.language} for each in prompts)
+    file.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+
+
 def source_weights(prompts: Sequence[LabelledPrompt], scale: Mapping[str, float]) -> list[float]:
     """Return one weight per row, mean 1: inverse square root of its source's size, times `scale` of that source."""
     sizes = Counter(prompt.source for prompt in prompts)
     raw = [scale.get(prompt.source, 1.0) * sizes[prompt.source] ** -0.5 for prompt in prompts]
     mean = sum(raw) / len(raw)
     return [weight / mean for weight in raw]
+
+
+def balanced_over_labels(prompts: Sequence[LabelledPrompt], weights: Sequence[float]) -> list[float]:
+    """Scale the weights so that every label has the same sum; their mean stays."""
+    sums: dict[str, float] = {}
+    for prompt, weight in zip(prompts, weights, strict=True):
+        sums[prompt.label] = sums.get(prompt.label, 0.0) + weight
+    share = sum(weights) / len(sums)
+    return [weight * share / sums[prompt.label] for prompt, weight in zip(prompts, weights, strict=True)]
 
 
 def _read_row(line: bytes, label_field: str, topic_field: str | None, labels: Sequence[str] | None) -> LabelledPrompt:
@@ -101,7 +117,13 @@ def _read_row(line: bytes, label_field: str, topic_field: str | None, labels: Se
     if labels is not None and label not in labels:
         raise _RowInvalid(f"expected a label of {list(labels)}, got {label!r}")
     topic = None if topic_field is None else _text_field(row, topic_field)
-    return LabelledPrompt(text=_text_field(row, "text"), label=label, topic=topic, source=str(row.get("source", "")))
+    return LabelledPrompt(
+        text=_text_field(row, "text"),
+        label=label,
+        topic=topic,
+        source=str(row.get("source", "")),
+        language=str(row.get("lang", "unknown")),
+    )
 
 
 def _text_field(row: dict[str, Any], field: str) -> str:

@@ -23,22 +23,25 @@ from .training import (
     Recipe,
     Student,
     Teacher,
-    accuracy_by_label,
+    accuracies,
     fine_tune_teacher,
     fit,
     new_student,
     save_checkpoint,
     score,
 )
-from .training_data import hold_out, read_prompts, without_guide
+from .training_data import hold_out, read_prompts, without_guide, write_prompts
 from .training_loop import Report, Schedule
 from .variants import Precision
 
 CHECKPOINT_FOLDER = "checkpoint"
 BUNDLE_FOLDER = "bundle"
+UNSEEN_FILE = "unseen.jsonl"  # what was held out, for `semrouter eval`
 NEW_RATE = 1e-3
 FINE_TUNING_RATE = 5e-5
 DEV_SHARE = 10  # one prompt in ten, where no dev file is given
+# Random numbers for every pair of tokens take longer than the attention itself. BERT's name and ModernBERT's.
+ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
 CHECK_PROMPTS = 200  # dev prompts the exported graph is compared on
 
 
@@ -56,6 +59,7 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
     teacher: Path | None = None
     source_weights: dict[str, float] = {}
     hold_out: tuple[str, ...] = ()
+    balance_labels: bool = False
     layers: int = SmallShape().layers
     hidden: int = SmallShape().hidden
     vocabulary: int = 12_000
@@ -79,11 +83,13 @@ def run_training(request: TrainingRequest, report: Report) -> Bundle:
     student = _start(request, course)
     teacher = None if request.teacher is None else fine_tune_teacher(course, request.teacher, report)
     passes = fit(course, student, teacher, report)
-    unseen = _unseen_figures(course, student, teacher)
-    for name, figures in unseen.items():
-        report(f"{name} on {len(course.unseen)} prompts of sources held out: {figures}")
+    figures = _figures(course, passes) | _group_figures(course, student, teacher)
+    for name, found in figures.get("unseen_sources", {}).items():
+        report(f"{name} on {len(course.unseen)} prompts of sources held out: {found}")
     save_checkpoint(student, request.output / CHECKPOINT_FOLDER)
-    return _bundle(request, course, student, {**_figures(course, passes), "unseen_sources": unseen})
+    if course.unseen:
+        write_prompts(course.unseen, request.output / UNSEEN_FILE)
+    return _bundle(request, course, student, figures)
 
 
 def _check_folders(request: TrainingRequest) -> None:
@@ -126,6 +132,7 @@ def _recipe(request: TrainingRequest) -> Recipe:
         seed=request.seed,
         prompts_per_epoch=request.prompts_per_epoch,
         source_weights=request.source_weights,
+        balance_labels=request.balance_labels,
         vocabulary=request.vocabulary,
         shape=SmallShape(layers=request.layers, hidden=request.hidden),
         schedule=Schedule(learning_rate=rate),
@@ -141,26 +148,35 @@ def _start(request: TrainingRequest, course: Course) -> Student:
 def _pretrained(checkpoint: Path, labels: list[str]) -> Any:
     """Load the classifier to fine-tune; its last layer is new when it has another number of labels."""
     with quiet_libraries():
-        from transformers import AutoModelForSequenceClassification  # noqa: PLC0415 - slow to import
+        from transformers import AutoConfig, AutoModelForSequenceClassification  # noqa: PLC0415 - slow to import
 
-        return AutoModelForSequenceClassification.from_pretrained(
+        config = AutoConfig.from_pretrained(
             checkpoint,
             id2label=dict(enumerate(labels)),
             label2id={label: index for index, label in enumerate(labels)},
+            local_files_only=True,
+        )
+        for name in ATTENTION_DROPOUTS:
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        return AutoModelForSequenceClassification.from_pretrained(
+            checkpoint,
+            config=config,
             ignore_mismatched_sizes=True,
             attn_implementation=CPU_ATTENTION,
             local_files_only=True,
         )
 
 
-def _unseen_figures(course: Course, student: Student, teacher: Teacher | None) -> dict[str, dict[str, float]]:
-    """Return the accuracy by label on the sources held out, of the classifier and of its teacher."""
-    if not course.unseen:
-        return {}
+def _group_figures(course: Course, student: Student, teacher: Teacher | None) -> dict[str, Any]:
+    """Return how the classifier does on dev, and how it and its teacher do on the sources held out."""
     network = StudentNetwork(student.classifier, 1, 1)
-    figures = {"classifier": accuracy_by_label(course, network, student.tokenizer, course.unseen)}
-    if teacher is not None:
-        figures["teacher"] = accuracy_by_label(course, teacher.network, teacher.tokenizer, course.unseen)
+    figures: dict[str, Any] = {"dev": accuracies(course, network, student.tokenizer, course.dev)}
+    if course.unseen:
+        figures["unseen_sources"] = {"classifier": accuracies(course, network, student.tokenizer, course.unseen)}
+    if course.unseen and teacher is not None:
+        of_teacher = accuracies(course, teacher.network, teacher.tokenizer, course.unseen)
+        figures["unseen_sources"]["teacher"] = of_teacher
     return figures
 
 
@@ -180,6 +196,7 @@ def _figures(course: Course, passes: list[Pass]) -> dict[str, Any]:
     return {
         "prompts": len(course.prompts),
         "dev_prompts": len(course.dev),
+        "held_out_sources": sorted({prompt.source for prompt in course.unseen}),
         "dev_accuracy_by_epoch": [round(one.accuracy, 4) for one in passes],
         "recipe": msgspec.to_builtins(course.recipe),
     }

@@ -4,7 +4,16 @@ from pathlib import Path
 import pytest
 
 from export.errors import TrainingDataInvalid
-from export.training_data import LabelledPrompt, hold_out, is_near_guide, read_prompts, source_weights, without_guide
+from export.folds import FOLDS
+from export.training_data import (
+    LabelledPrompt,
+    balanced_over_labels,
+    hold_out,
+    is_near_guide,
+    read_prompts,
+    source_weights,
+    without_guide,
+)
 
 ROWS = [
     {"text": "How many primes are below 30?", "binary": "reasoning", "label": "math", "source": "own"},
@@ -108,6 +117,20 @@ def test_a_small_source_weighs_more_per_row_and_a_scaled_one_as_asked() -> None:
     assert sum(weights) / len(weights) == pytest.approx(1)
     assert weights[16] == pytest.approx(2 * weights[0])
     assert weights[20] == pytest.approx(weights[16] / 2)
+
+
+def test_balanced_labels_weigh_the_same_in_sum_and_keep_the_ratios_within_one() -> None:
+    prompts = [LabelledPrompt(text="x", label=label, topic=None, source="s") for label in "aaab"]
+
+    weights = balanced_over_labels(prompts, [1.0, 1.0, 2.0, 1.0])
+
+    assert weights == pytest.approx([0.625, 0.625, 1.25, 2.5])
+
+
+def test_no_source_is_in_two_folds() -> None:
+    sources = [source for fold in FOLDS.values() for source in fold]
+
+    assert len(sources) == len(set(sources)) == 38
 
 
 def test_held_out_sources_leave_training_and_none_gives_more_than_its_share() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from export.evaluation_data import read_evaluation_rows
 from export.inference import classify, open_classifier
 from export.training_command import train_command
 from routing_policy.bundle import read_bundle, verify_files
@@ -84,7 +85,34 @@ def test_held_out_sources_are_judged_and_not_trained_on(data: Path, modernbert: 
 
     assert result.exit_code == 0, result.output
     assert "48 prompts to train on, 48 to stop by" in result.output
-    assert "classifier on 16 prompts of sources held out: {'easy': " in result.output
+    assert "classifier on 16 prompts of sources held out: {'accuracy': " in result.output
+    figures = read_bundle(tmp_path / "out" / "bundle").figures["training"]
+    assert figures["held_out_sources"] == ["clock", "river"]
+    assert list(figures["unseen_sources"]["classifier"]["by_source"]) == ["clock", "river"]
+    assert list(figures["dev"]["by_label"]) == ["easy", "hard"]
+    unseen = read_evaluation_rows(tmp_path / "out" / "unseen.jsonl", ["easy", "hard"])
+    assert {row.source for row in unseen} == {"clock", "river"}
+
+
+def test_a_fold_holds_out_all_of_its_sources(data: Path, modernbert: Path, tmp_path: Path) -> None:
+    for old, new in (("river", "mgsm"), ("clock", "oasst1"), ("boat", "mmlu")):
+        data.write_text(data.read_text().replace(f'"source": "{old}"', f'"source": "{new}"'))
+
+    result = train(data, tmp_path / "out", "--base", modernbert, "--epochs", 1, "--hold-out-fold", 1, "--dev", data)
+
+    assert result.exit_code == 0, result.output
+    held = read_bundle(tmp_path / "out" / "bundle").figures["training"]["held_out_sources"]
+    assert held == ["mgsm", "oasst1"]
+
+
+def test_a_bert_is_fine_tuned_without_attention_dropout(data: Path, bert: Path, tmp_path: Path) -> None:
+    result = train(data, tmp_path / "out", "--base", bert, "--epochs", 1, "--balance-labels")
+
+    assert result.exit_code == 0, result.output
+    assert (
+        json.loads((tmp_path / "out" / "checkpoint" / "config.json").read_text())["attention_probs_dropout_prob"] == 0
+    )
+    assert read_bundle(tmp_path / "out" / "bundle").source["architecture"] == "bert"
 
 
 @pytest.mark.parametrize(
