@@ -5,6 +5,7 @@ import struct
 import time
 from functools import partial
 from pathlib import Path
+from typing import Literal, Protocol
 
 import grpc
 import msgspec
@@ -49,6 +50,14 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     cached: bool
 
 
+class AskCounter(Protocol):
+    """What is counted of asking: how the cache was of use, and how long Triton took."""
+
+    def looked_up(self, result: Literal["hit", "joined", "miss"]) -> None: ...
+
+    def classifier_answered(self, milliseconds: float) -> None: ...
+
+
 class RouterClient:
     """One per process. Holds the channel, the breaker, the cache and the calls that outlived their budget."""
 
@@ -72,22 +81,22 @@ class RouterClient:
         self._metrics = metrics
         self._last_failure = ClassifierFailed(Outcome.FAILOPEN_ERROR, "never asked")
 
-    async def ask(self, data: bytes, budget_seconds: float) -> Answered:
+    async def ask(self, data: bytes, budget_seconds: float, counter: AskCounter) -> Answered:
         """Return Triton's decision on a text, given as `text_to_send` has it.
 
         ClassifierFailed says why there is none within `budget_seconds`.
         """
         if self._cache is None:
-            return Answered(decision=await self._ask_triton(data, budget_seconds), cached=False)
+            return Answered(decision=await self._ask_triton(data, budget_seconds, counter), cached=False)
         key = cache_key(data)
         if decision := self._cache.get(key):
-            self._metrics.looked_up("hit")
+            counter.looked_up("hit")
             return Answered(decision=decision, cached=True)
         if call := self._shared.get(key):
-            self._metrics.looked_up("joined")
+            counter.looked_up("joined")
             return Answered(decision=await self._within(budget_seconds, call), cached=True)
-        self._metrics.looked_up("miss")
-        return Answered(decision=await self._ask_triton(data, budget_seconds, key), cached=False)
+        counter.looked_up("miss")
+        return Answered(decision=await self._ask_triton(data, budget_seconds, counter, key), cached=False)
 
     async def probe(self) -> bool:
         """Whether a real inference works now."""
@@ -102,7 +111,7 @@ class RouterClient:
 
         Whatever it shows to be new empties the cache. It counts for the breaker as any other call does.
         """
-        decision = await self._within(limit_seconds, self._start(data, limit_seconds))
+        decision = await self._within(limit_seconds, self._start(data))
         if self._cache is not None:
             self._cache.saw(decision)
         return decision
@@ -113,12 +122,14 @@ class RouterClient:
             await asyncio.wait(self._in_flight, timeout=_CLOSE_SECONDS)
         await self._channel.close()
 
-    async def _ask_triton(self, data: bytes, budget_seconds: float, key: bytes | None = None) -> DecisionDocument:
+    async def _ask_triton(
+        self, data: bytes, budget_seconds: float, counter: AskCounter, key: bytes | None = None
+    ) -> DecisionDocument:
         if len(self._in_flight) >= self._in_flight_limit:
             raise ClassifierFailed(Outcome.FAILOPEN_OVERLOAD, f"{self._in_flight_limit} decisions are in flight")
         if not self._breaker.admits():
             raise ClassifierFailed(self._last_failure.outcome, f"left alone after: {self._last_failure}")
-        call = self._start(data, budget_seconds)
+        call = self._start(data)
         if key is not None:
             self._shared[key] = call
             call.add_done_callback(partial(self._remember, key))
@@ -126,10 +137,10 @@ class RouterClient:
         try:
             return await self._within(budget_seconds, call)
         finally:
-            self._metrics.classifier_answered((time.perf_counter() - started) * 1000)
+            counter.classifier_answered((time.perf_counter() - started) * 1000)
 
-    def _start(self, data: bytes, queue_seconds: float) -> Call:
-        call = asyncio.create_task(self._infer(data, queue_seconds))
+    def _start(self, data: bytes) -> Call:
+        call = asyncio.create_task(self._infer(data))
         self._in_flight.add(call)
         call.add_done_callback(self._forget)
         return call
@@ -148,9 +159,9 @@ class RouterClient:
         self._metrics.router_failing(failing=False)
         return call.result()
 
-    async def _infer(self, data: bytes, queue_seconds: float) -> DecisionDocument:
+    async def _infer(self, data: bytes) -> DecisionDocument:
         try:
-            response = await self._stub.ModelInfer(_request(data, queue_seconds), timeout=_CALL_SECONDS)
+            response = await self._stub.ModelInfer(_request(data), timeout=_CALL_SECONDS)
         except grpc.aio.AioRpcError as exc:
             raise _failure(exc) from exc
         decision = _decision(response)
@@ -185,15 +196,13 @@ def _channel(url: str, ca_file: Path | None) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(url, credentials, options=_CHANNEL_OPTIONS)
 
 
-def _request(data: bytes, queue_seconds: float) -> service_pb2.ModelInferRequest:
-    request = service_pb2.ModelInferRequest(
+def _request(data: bytes) -> service_pb2.ModelInferRequest:
+    return service_pb2.ModelInferRequest(
         model_name=MODEL,
         inputs=[service_pb2.ModelInferRequest.InferInputTensor(name="text", datatype="BYTES", shape=[1, 1])],
         outputs=[service_pb2.ModelInferRequest.InferRequestedOutputTensor(name="decision")],
         raw_input_contents=[_BYTES_LENGTH.pack(len(data)) + data],
     )
-    request.parameters["timeout"].int64_param = max(1, int(queue_seconds * 1_000_000))
-    return request
 
 
 def text_to_send(text: str) -> bytes:

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from routing_policy.decision import ClassifierRef, DecisionDocument, decide
+from routing_policy.decision import ClassifierRef
 from routing_policy.policy import Policy
 from routing_policy.policy_file import load_policy
 from tests.chromium import Page, open_tab
+from tests.stand_ins.decisions import decision_document
 from tests.stand_ins.triton import StandInTriton
 
 from .conftest import GENERAL, HARD, POLICY, REASONING, Proxy, StartProxy
@@ -54,25 +55,14 @@ async def ask(page: Page, proxy: Proxy, text: str, until: str = DECIDED) -> None
 
 def rules_decision(policy: Policy, scores: dict[str, float], **fields: Any) -> bytes:
     """Return what Triton would answer under a rules policy."""
-    decision = decide(policy, scores)
-    document = DecisionDocument(
-        target=decision.target.name,
-        model=decision.target.model,
-        params=decision.target.params,
-        rationale=decision.rationale,
-        winner=decision.winner,
-        confidence=decision.confidence,
-        scores=scores,
-        rule=decision.rule,
-        policy=policy.revision,
-        classifier=ClassifierRef(name="topic_classifier", version=2, revision="5f87d3c14f25"),
-        tokens_seen=256,
-        tokens_total=2301,
-        truncated=True,
-        policy_error=None,
-        timings_us={"tokenize": 412, "classify": 6120, "decide": 38},
-    )
-    return msgspec.json.encode(msgspec.structs.replace(document, **fields))
+    read = {
+        "classifier": ClassifierRef(name="topic_classifier", version=2, revision="5f87d3c14f25"),
+        "tokens_seen": 256,
+        "tokens_total": 2301,
+        "truncated": True,
+        "timings_us": {"tokenize": 412, "classify": 6120, "decide": 38},
+    }
+    return msgspec.json.encode(decision_document(policy, scores, **(read | fields)))
 
 
 async def test_it_is_off_unless_switched_on(start_proxy: StartProxy, stand_in_url: str) -> None:

@@ -51,6 +51,8 @@ async def test_a_route_can_be_previewed_without_being_counted(proxy: Proxy, body
     assert HARD not in json.dumps(answer.body)
     assert await proxy.metric("semrouter_requests_total") == 0
     assert await proxy.metric("semantic_route_decisions_total") == 0
+    assert await proxy.metric("semantic_classifier_latency_ms_count") == 0
+    assert await proxy.metric("semrouter_cache_total") == 0
     assert (proxy.general.requests_begun, proxy.reasoning.requests_begun) == (0, 0)
 
 

@@ -10,9 +10,10 @@ import grpc
 import msgspec
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from routing_policy.decision import ClassifierRef, DecisionDocument, decide
+from routing_policy.decision import DecisionDocument
 from routing_policy.keywords import keyword_scores
 from routing_policy.policy import Policy
+from tests.stand_ins.decisions import decision_document
 
 
 class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # ships no types
@@ -21,13 +22,12 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self.texts: list[str] = []
-        self.timeouts_us: list[int] = []
         self.error: tuple[grpc.StatusCode, str] | None = None
         self.answer: bytes | None = None
         self.asked = asyncio.Event()
         self.released = asyncio.Event()  # cleared, every call waits
         self.released.set()
-        self.cancelled_calls = 0
+        self.calls_not_cancelled = 0
 
     @asynccontextmanager
     async def serving(self, credentials: grpc.ServerCredentials | None = None) -> AsyncIterator[str]:
@@ -46,37 +46,12 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - Triton's name
         self.texts.append(request.raw_input_contents[0][4:].decode())
         self.asked.set()
-        self.timeouts_us.append(request.parameters["timeout"].int64_param)
-        try:
-            await self.released.wait()
-        except asyncio.CancelledError:
-            self.cancelled_calls += 1
-            raise
+        await self.released.wait()
+        self.calls_not_cancelled += 1
         if self.error:
             await context.abort(*self.error)
         data = self.answer or msgspec.json.encode(self.decision(self.texts[-1]))
-        output = service_pb2.ModelInferResponse.InferOutputTensor(name="decision", datatype="BYTES", shape=[1, 1])
-        return service_pb2.ModelInferResponse(
-            outputs=[output], raw_output_contents=[struct.pack("<I", len(data)) + data]
-        )
+        return service_pb2.ModelInferResponse(raw_output_contents=[struct.pack("<I", len(data)) + data])
 
     def decision(self, text: str) -> DecisionDocument:
-        scores = keyword_scores(text, ["non-reasoning", "reasoning"])
-        decision = decide(self._policy, scores)
-        return DecisionDocument(
-            target=decision.target.name,
-            model=decision.target.model,
-            params=decision.target.params,
-            rationale=decision.rationale,
-            winner=decision.winner,
-            confidence=decision.confidence,
-            scores=scores,
-            rule=decision.rule,
-            policy=self._policy.revision,
-            classifier=ClassifierRef(name="keyword", version=1, revision="keyword"),
-            tokens_seen=None,
-            tokens_total=None,
-            truncated=False,
-            policy_error=None,
-            timings_us={"tokenize": 0, "classify": 0, "decide": 1},
-        )
+        return decision_document(self._policy, keyword_scores(text, ["non-reasoning", "reasoning"]))
