@@ -1,15 +1,17 @@
-"""JSON schemas of the two YAML files, made from the types that load them, for editors to complete and check by."""
+"""JSON schemas of the YAML files, made from the types that load them, for editors to complete and check by."""
 
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from router_proxy.canaries_file import CanariesForm
 from router_proxy.upstreams_file import UpstreamsForm
 from routing_policy.policy_forms import BinaryForm, RulesForm
 
 POLICY_SCHEMA = "semantic-router.schema.json"
 UPSTREAMS_SCHEMA = "upstreams.schema.json"
+CANARIES_SCHEMA = "canaries.schema.json"
 _REFERENCE = "#/$defs/{name}"
 
 
@@ -18,6 +20,7 @@ def schemas() -> dict[str, bytes]:
     return {
         POLICY_SCHEMA: _schema("A policy of triton-semantic-router, in either form", [RulesForm, BinaryForm]),
         UPSTREAMS_SCHEMA: _schema("The upstreams of triton-semantic-router", [UpstreamsForm]),
+        CANARIES_SCHEMA: _schema("The canaries of triton-semantic-router", [CanariesForm]),
     }
 
 

@@ -149,6 +149,7 @@ def _proxy_variables(options: StackOptions) -> dict[str, str]:
         "SEMROUTER_ENABLED": os.environ.get("SEMROUTER_ENABLED", "true"),
         "SEMROUTER_CONFIG": str(options.policy),
         "SEMROUTER_UPSTREAMS": str(options.upstreams),
+        "SEMROUTER_CANARIES": os.environ.get("SEMROUTER_CANARIES") or str(CHECKOUT / "configs" / "canaries.yaml"),
         "SEMROUTER_TRITON_URL": f"127.0.0.1:{options.triton_ports.grpc}",
         "SEMROUTER_PORT": str(options.proxy_port),
         "SEMROUTER_UI": os.environ.get("SEMROUTER_UI", "true"),

@@ -9,11 +9,11 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from routing_policy.policy import Policy
-
 from . import catalogue, chat, page, passthrough, preview, probes
 from .admission import Admission
 from .breaker import Breaker
+from .canaries import Canaries
+from .canaries_file import CanariesForm
 from .configuration import Configuration, load_configuration
 from .decision_cache import DecisionCache
 from .errors import MethodUnknown, ProxyError, RouteUnknown, render_error
@@ -76,7 +76,7 @@ async def open_gateway(
                 metrics=metrics,
                 admission=Admission(metrics),
                 stored=StoredResponses(session),
-                routing=_open_routing(settings, configuration.policy, metrics, opened),
+                routing=_open_routing(settings, configuration, metrics, opened),
             ),
             environ,
             configuration.contents,
@@ -100,9 +100,9 @@ def _client_session() -> aiohttp.ClientSession:
 
 
 def _open_routing(
-    settings: Settings, policy: Policy | None, metrics: Metrics, opened: AsyncExitStack
+    settings: Settings, configuration: Configuration, metrics: Metrics, opened: AsyncExitStack
 ) -> Routing | None:
-    if policy is None:
+    if configuration.policy is None:
         return None
     cache = DecisionCache(limit=settings.cache_entries, seconds=settings.cache_seconds)
     router = RouterClient(
@@ -118,7 +118,24 @@ def _open_routing(
         router, metrics, queue_limit=settings.shadow_queue, budget_seconds=settings.routing_budget_ms / 1000
     )
     opened.push_async_callback(shadow.close)
-    return Routing(policy=policy, router=router, shadow=shadow)
+    canaries = _open_canaries(settings, configuration.canaries, router, metrics)
+    if canaries is not None:
+        opened.push_async_callback(canaries.close)
+    return Routing(policy=configuration.policy, router=router, shadow=shadow, canaries=canaries)
+
+
+def _open_canaries(
+    settings: Settings, form: CanariesForm | None, router: RouterClient, metrics: Metrics
+) -> Canaries | None:
+    if form is None:
+        return None
+    return Canaries(
+        router,
+        metrics,
+        form,
+        interval_seconds=settings.canary_seconds,
+        limit_seconds=settings.routing_budget_ms / 1000,
+    )
 
 
 @web.middleware

@@ -8,8 +8,9 @@ import msgspec
 from routing_policy.policy import Policy
 
 from .admission import Admission
+from .canaries import Canaries
 from .metrics import Metrics
-from .router_client import RouterClient
+from .router_client import PROBE_TEXT, RouterClient
 from .settings import Settings
 from .shadow import Shadow
 from .stored_responses import StoredResponses
@@ -17,11 +18,17 @@ from .upstreams import Upstreams
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):
-    """What exists only while routing is enabled."""
+    """What exists only while routing is enabled; `canaries` is None when none are to be asked."""
 
     policy: Policy
     router: RouterClient
     shadow: Shadow
+    canaries: Canaries | None
+
+    @property
+    def own_texts(self) -> list[str]:
+        """Texts that may be judged at any time, because nobody sent them."""
+        return (self.canaries.texts if self.canaries else None) or [PROBE_TEXT]
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):

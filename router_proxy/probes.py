@@ -27,6 +27,8 @@ async def _degraded(gateway: Gateway) -> list[str]:
     degraded = []
     if gateway.routing is not None and not await gateway.routing.router.probe():
         degraded.append("triton")
+    if gateway.routing is not None and gateway.routing.canaries is not None and gateway.routing.canaries.failure:
+        degraded.append("canaries")
     if gateway.configuration_error is not None:
         degraded.append("configuration")
     return degraded

@@ -26,7 +26,7 @@ class LiveGateway:
         self._watcher = asyncio.create_task(self._watch())
 
     def reload(self) -> None:
-        """Take both files into use, or refuse both and keep what is in use."""
+        """Take all files into use, or refuse all and keep what is in use."""
         gateway = self.current
         self._seen = file_contents(gateway.settings)
         try:
@@ -39,6 +39,8 @@ class LiveGateway:
         routing = gateway.routing
         if routing is not None and loaded.policy is not None:
             routing = msgspec.structs.replace(routing, policy=loaded.policy)
+            if routing.canaries is not None and loaded.canaries is not None:
+                routing.canaries.use(loaded.canaries)
         self.current = msgspec.structs.replace(
             gateway, upstreams=loaded.upstreams, routing=routing, configuration_error=None
         )

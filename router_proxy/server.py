@@ -66,7 +66,9 @@ async def _serve(
     loop.add_signal_handler(signal.SIGHUP, app[LIVE_GATEWAY].reload)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a worker is started with it blocked
     routing = app[LIVE_GATEWAY].current.routing
-    checking = routing and asyncio.create_task(check_budget(routing.router, settings.routing_budget_ms))
+    checking = routing and asyncio.create_task(
+        check_budget(routing.router, routing.own_texts, settings.routing_budget_ms)
+    )
     try:
         await web.SockSite(runner, listening).start()
         await stopped.wait()

@@ -68,6 +68,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
         int, msgspec.Meta(description="Decisions kept for texts that come again; 0 keeps none.", ge=0)
     ] = 10_000
     cache_seconds: Annotated[float, msgspec.Meta(description="How long a decision is kept.", gt=0)] = 300.0
+    canaries: Annotated[Path, msgspec.Meta(description="The file of prompts with known answers.")] = Path(
+        "configs/canaries.yaml"
+    )
+    canary_seconds: Annotated[
+        float,
+        msgspec.Meta(
+            description="The pause between two rounds of these prompts, asked by each worker; 0 asks none.", ge=0, le=60
+        ),
+    ] = 5.0
     body_seconds: Annotated[
         float, msgspec.Meta(description="How long a client may take to send its request.", gt=0)
     ] = 60.0

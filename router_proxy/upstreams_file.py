@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 import msgspec
 from yarl import URL
 
-from routing_policy.errors import PolicyInvalid
-from routing_policy.policy_file import ALIAS, parse_yaml
+from routing_policy.policy_file import ALIAS
 
 from .errors import ConfigurationInvalid
+from .yaml_files import load_form
 
 EndpointUrl = Annotated[str, msgspec.Meta(pattern="^https?://[^/?#]+(/[^?#]*)?$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -57,16 +57,7 @@ class UpstreamsForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 def load_upstreams(file: Path) -> UpstreamsForm:
     """Read and check upstreams.yaml; ConfigurationInvalid says what is wrong and where."""
-    try:
-        document = parse_yaml(file.read_bytes(), str(file))
-    except OSError as exc:
-        raise ConfigurationInvalid(str(file), f"cannot be read: {exc.strerror or exc}") from exc
-    except PolicyInvalid as exc:  # that is what the shared reader of YAML calls any file it cannot read
-        raise ConfigurationInvalid(str(file), exc.reason) from exc
-    try:
-        form = msgspec.convert(document, UpstreamsForm)
-    except msgspec.ValidationError as exc:
-        raise ConfigurationInvalid(str(file), str(exc).replace("`", "")) from exc
+    form = load_form(file, UpstreamsForm)
     _check_meaning(form, str(file))
     return form
 

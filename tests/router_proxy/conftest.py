@@ -132,6 +132,7 @@ async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
             "SEMROUTER_UPSTREAMS": str(tmp_path / "upstreams.yaml"),
             "SEMROUTER_TRITON_URL": triton_url,
             "SEMROUTER_ROUTING_BUDGET_MS": "2000",
+            "SEMROUTER_CANARY_SECONDS": "0",  # so that the stand-in hears only what a test asks
         } | variables
         client: TestClient[Any, Any] = TestClient(TestServer(create_app(read_settings(environ), environ)))
         await client.start_server()

@@ -16,7 +16,7 @@ async def said(proxy: Proxy, budget_ms: int, caplog: pytest.LogCaptureFixture) -
     assert proxy.gateway.routing is not None
     caplog.set_level(logging.INFO, "semrouter.proxy")
     caplog.clear()
-    await check_budget(proxy.gateway.routing.router, budget_ms)
+    await check_budget(proxy.gateway.routing.router, ["one text", "another"], budget_ms)
     (entry,) = caplog.records
     return entry.levelname, entry.message
 
