@@ -23,7 +23,7 @@ from routing_policy.policy_file import load_policy
 
 from .errors import StartFailed
 from .processes import ManagedProcess, check_port_free, http_status
-from .serving_copy import refresh_serving_copy
+from .serving_copy import advice_on, refresh_serving_copy
 from .triton import TritonPorts
 from .triton_server import TritonServer
 
@@ -55,7 +55,8 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
 def run_stack(options: StackOptions, announce: Callable[[StackOptions], None]) -> None:
     """Start everything, call `announce` once it is ready, and watch it until SIGINT, SIGTERM or SIGHUP."""
     shutil.rmtree(options.run_directory / "logs", ignore_errors=True)
-    refresh_serving_copy(SHIPPED_REPOSITORY, options.repository)
+    for left_out in refresh_serving_copy(SHIPPED_REPOSITORY, options.repository):
+        click.echo(advice_on(left_out))
     _install_given_model(options)
     with _stop_signals(), ExitStack() as stack:
         triton = stack.enter_context(_triton(options))

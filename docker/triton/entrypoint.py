@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local.serving_copy import models_with_versions, refresh_serving_copy
+from local.serving_copy import advice_on, models_with_versions, refresh_serving_copy
 
 SHIPPED = Path(__file__).resolve().parents[2] / "model_repository"
 GUARDED_APIS = "shared-memory,model-config,model-repository,statistics,trace,logging"
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         sys.exit("SEMROUTER_MODEL_PATH: this image only serves; install the bundle with `semrouter bundle install`")
     repository = Path(environ["SEMROUTER_REPOSITORY"])
     if os.access(repository, os.W_OK):
-        refresh_serving_copy(SHIPPED, repository)
+        for left_out in refresh_serving_copy(SHIPPED, repository):
+            print(advice_on(left_out), flush=True)  # noqa: T201 - the container's log
     if list(arguments) == ["refresh"]:
         return
     # Unknown to everybody when not given: then nobody can load models or register shared memory.
