@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
+import grpc
 import psutil
 from aiohttp.test_utils import TestServer
 
+from tests.stand_ins.triton import StandInTriton
 from tests.stand_ins.upstream import EchoUpstream
 
 from .conftest import GENERAL
@@ -87,3 +89,52 @@ async def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
 
         _, alive = await asyncio.to_thread(psutil.wait_procs, workers, timeout=60)
         assert alive == []
+
+
+async def samples(session: aiohttp.ClientSession) -> dict[str, float]:
+    """Return every sample of /metrics as some worker shows it."""
+    async with session.get("/metrics", headers={"Connection": "close"}) as response:
+        lines = (await response.text()).splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+async def test_gauges_are_those_of_all_workers(tmp_path: Path, stand_in: StandInTriton, stand_in_url: str) -> None:
+    policy = tmp_path / "policy.yaml"
+    models = ("reasoning_model", "general_model", "abstain_onprem_model")
+    policy.write_text("".join(f"{model}: {GENERAL}\n" for model in models) + "threshold_min_conf: 0.6\n")
+    variables = {
+        "SEMROUTER_ENABLED": "true",
+        "SEMROUTER_CONFIG": str(policy),
+        "SEMROUTER_TRITON_URL": stand_in_url,
+        "SEMROUTER_CANARY_SECONDS": "0.1",
+        "SEMROUTER_HEALTH_INTERVAL_SECONDS": "0.1",
+        "SEMROUTER_WORKERS": "2",
+    }
+    async with (
+        TestServer(EchoUpstream(GENERAL).app) as server,
+        serving(tmp_path, upstream_url=str(server.make_url("")), **variables) as parent,
+        aiohttp.ClientSession(await announced_url(parent)) as session,
+    ):
+        url = str(server.make_url(""))
+        expected = {
+            "semrouter_classifier_healthy": 1,
+            "semrouter_routing_budget_seconds": 0.25,
+            "semrouter_policy_error": 0,
+            "semrouter_router_failing": 0,
+            f'semrouter_endpoint_up{{endpoint="{url}",upstream="{GENERAL}"}}': 1,
+        }
+
+        await until_shown(session, expected)
+        stand_in.error = (grpc.StatusCode.INTERNAL, "the stub died")
+        await server.close()
+        await until_shown(session, {name: 0 for name in expected if "healthy" in name or "_up" in name})
+        stand_in.error = None
+        await until_shown(session, {"semrouter_classifier_healthy": 1, "semrouter_router_failing": 0})
+
+
+async def until_shown(session: aiohttp.ClientSession, expected: dict[str, float]) -> None:
+    """Keep reading /metrics until both workers, which take turns, agree on what is expected ten times in a row."""
+    agreed = 0
+    async with asyncio.timeout(60):
+        while agreed < 10:
+            agreed = agreed + 1 if expected.items() <= (await samples(session)).items() else 0
