@@ -16,6 +16,7 @@ from .canaries import Canaries
 from .canaries_file import CanariesForm
 from .configuration import Configuration, load_configuration
 from .decision_cache import DecisionCache
+from .decision_log import DecisionLog, open_decision_log
 from .errors import MethodUnknown, ProxyError, RouteUnknown, render_error
 from .gateway import Gateway, Routing
 from .headers import REQUEST_ID_HEADER, request_id
@@ -67,6 +68,8 @@ async def open_gateway(
     metrics = Metrics(environ.get(DIRECTORY_VARIABLE))
     metrics.routing_budget(settings.routing_budget_ms / 1000 if settings.enabled else 0)
     async with AsyncExitStack() as opened:
+        decision_log = open_decision_log(settings, metrics)
+        opened.push_async_callback(decision_log.close)
         session = await opened.enter_async_context(_client_session())
         live = LiveGateway(
             Gateway(
@@ -75,8 +78,9 @@ async def open_gateway(
                 session=session,
                 metrics=metrics,
                 admission=Admission(metrics),
+                decision_log=decision_log,
                 stored=StoredResponses(session),
-                routing=_open_routing(settings, configuration, metrics, opened),
+                routing=_open_routing(settings, configuration, opened, metrics=metrics, decision_log=decision_log),
             ),
             environ,
             configuration.contents,
@@ -100,7 +104,12 @@ def _client_session() -> aiohttp.ClientSession:
 
 
 def _open_routing(
-    settings: Settings, configuration: Configuration, metrics: Metrics, opened: AsyncExitStack
+    settings: Settings,
+    configuration: Configuration,
+    opened: AsyncExitStack,
+    *,
+    metrics: Metrics,
+    decision_log: DecisionLog,
 ) -> Routing | None:
     if configuration.policy is None:
         return None
@@ -115,7 +124,11 @@ def _open_routing(
     )
     opened.push_async_callback(router.close)
     shadow = Shadow(
-        router, metrics, queue_limit=settings.shadow_queue, budget_seconds=settings.routing_budget_ms / 1000
+        router,
+        metrics,
+        decision_log,
+        queue_limit=settings.shadow_queue,
+        budget_seconds=settings.routing_budget_ms / 1000,
     )
     opened.push_async_callback(shadow.close)
     canaries = _open_canaries(settings, configuration.canaries, router, metrics)

@@ -6,16 +6,21 @@ from routing_policy.policy import Target
 from .errors import ClassifierFailed, ClassifierUnavailable
 from .gateway import Routing
 from .outcomes import Outcome, Verdict
-from .router_client import Answered, text_to_send
+from .router_client import Answered, AskCounter
 from .upstreams import Upstreams
 
 
-async def decide(routing: Routing, upstreams: Upstreams, text: str | None, budget_seconds: float) -> Verdict:
-    """Ask Triton about `text`; without an answer fall back to the abstain target, or refuse if so configured."""
+async def decide(
+    routing: Routing, upstreams: Upstreams, text: bytes | None, *, budget_seconds: float, counter: AskCounter
+) -> Verdict:
+    """Ask Triton about `text`, given as `text_to_send` has it.
+
+    Without an answer fall back to the abstain target, or refuse if so configured.
+    """
     if text is None:
         return Verdict(outcome=Outcome.NO_TEXT, target=routing.policy.abstain)
     try:
-        return _verdict(await routing.router.ask(text_to_send(text), budget_seconds), upstreams)
+        return _verdict(await routing.router.ask(text, budget_seconds, counter), upstreams)
     except ClassifierFailed as failure:
         if upstreams.rejects_on_classifier_error:
             raise ClassifierUnavailable(

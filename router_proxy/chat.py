@@ -10,7 +10,6 @@ from .admission import authorize
 from .arrival import read_budget_seconds, read_bytes
 from .asking import decide
 from .body import JsonBody, read_body
-from .decision_log import log_decision
 from .delivery import deliver
 from .errors import ProxyError, RequestInvalid, RouteUnknown
 from .exchange import Exchange
@@ -80,12 +79,14 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
         exchange.outcome = Outcome.EXPLICIT  # the earlier answer has named the server already
         return None
     text = surface.read_ask(incoming.body.raw, gateway.settings.injected_tags)
+    exchange.text = None if text is None else text_to_send(text)
     if incoming.handling is Handling.SHADOW:
         exchange.outcome = Outcome.SHADOW
-        exchange.shadow_text = None if text is None else text_to_send(text)
         return routing.policy.abstain if asks_for_routing(incoming.body.model) else None
     asked = exchange.elapsed_seconds()
-    verdict = await decide(routing, gateway.upstreams, text, incoming.budget_seconds)
+    verdict = await decide(
+        routing, gateway.upstreams, exchange.text, budget_seconds=incoming.budget_seconds, counter=gateway.metrics
+    )
     exchange.route_seconds = exchange.elapsed_seconds() - asked
     exchange.judged(verdict)
     return verdict.target
@@ -123,7 +124,7 @@ def record(gateway: Gateway, exchange: Exchange) -> None:
     if gateway.routing is not None and exchange.outcome is Outcome.SHADOW:
         gateway.routing.shadow.submit(exchange)
     else:
-        log_decision(exchange)
+        gateway.decision_log.write(exchange)
 
 
 async def _holder(gateway: Gateway, body: JsonBody) -> Holder | None:

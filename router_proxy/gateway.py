@@ -9,6 +9,7 @@ from routing_policy.policy import Policy
 
 from .admission import Admission
 from .canaries import Canaries
+from .decision_log import DecisionLog
 from .metrics import Metrics
 from .router_client import PROBE_TEXT, RouterClient
 from .settings import Settings
@@ -39,6 +40,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     session: aiohttp.ClientSession
     metrics: Metrics
     admission: Admission
+    decision_log: DecisionLog
     stored: StoredResponses
     routing: Routing | None
     configuration_error: str | None = None  # why the files as they are now are not the ones in use

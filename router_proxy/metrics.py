@@ -102,11 +102,26 @@ _BUDGET = _Metric(
 _POLICY_ERROR = _Metric(
     name="semrouter_policy_error", meaning="1 while Triton decides by an older policy because it refused its file."
 )
+_LOG_DROPPED = _Metric(
+    name="semrouter_decision_log_dropped_total",
+    meaning="Lines missing from the decision log: queue_full (the disk is too slow), not_written (it refused).",
+    labels=("reason",),
+)
 _FAILING = _Metric(name="semrouter_router_failing", meaning="1 while Triton is left alone after failures in a row.")
 _IN_FLIGHT = _Metric(name="semrouter_in_flight_requests", meaning="Requests being answered.", across="livesum")
 _REFUSED = _Metric(name="semrouter_configuration_refused", meaning="1 while the files are not the ones in use.")
 
-_COUNTERS = (_DECISIONS, _REQUESTS, _UPSTREAM, _CACHE, _CANARY_ROUNDS, _SHADOW, _SHADOW_TOKENS, _USAGE_UNKNOWN)
+_COUNTERS = (
+    _DECISIONS,
+    _REQUESTS,
+    _UPSTREAM,
+    _CACHE,
+    _CANARY_ROUNDS,
+    _SHADOW,
+    _SHADOW_TOKENS,
+    _USAGE_UNKNOWN,
+    _LOG_DROPPED,
+)
 _HISTOGRAMS = (_LATENCY, _CONFIDENCE, _FIRST_BYTE)
 _GAUGES = (_HEALTHY, _BUDGET, _FAILING, _POLICY_ERROR, _REFUSED, _ENDPOINT_UP, _IN_FLIGHT)
 
@@ -150,6 +165,9 @@ class Metrics:
 
     def in_flight(self, requests: int) -> None:
         self._gauges[_IN_FLIGHT.name].set(requests)
+
+    def decision_log_dropped(self, reason: str) -> None:
+        self._counters[_LOG_DROPPED.name].labels(reason).inc()
 
     def reloaded(self, *, refused: bool) -> None:
         self._gauges[_REFUSED.name].set(refused)

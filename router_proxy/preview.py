@@ -1,6 +1,6 @@
 """POST /v1/route: the decision a body would get. Nothing is forwarded, nothing is counted, the text is not echoed."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -16,8 +16,19 @@ from .eligibility import read_needs, shortfall
 from .errors import RouteUnknown
 from .keys import gateway_of
 from .placement import place
+from .router_client import text_to_send
 from .surfaces import read_any_ask
 from .upstreams import Upstreams
+
+
+class _Uncounted:
+    """An AskCounter that keeps previews out of the metrics of real requests."""
+
+    def looked_up(self, result: Literal["hit", "joined", "miss"]) -> None:
+        pass
+
+    def classifier_answered(self, milliseconds: float) -> None:
+        pass
 
 
 async def preview_route(request: web.Request) -> web.Response:
@@ -28,7 +39,14 @@ async def preview_route(request: web.Request) -> web.Response:
         raise RouteUnknown("Routing is off: SEMROUTER_ENABLED is not set on this server.", code="routing_disabled")
     budget_seconds = read_budget_seconds(request, gateway.settings.routing_budget_ms)
     raw = await read_bytes(request, gateway)
-    verdict = await decide(routing, upstreams, read_any_ask(raw, gateway.settings.injected_tags), budget_seconds)
+    text = read_any_ask(raw, gateway.settings.injected_tags)
+    verdict = await decide(
+        routing,
+        upstreams,
+        None if text is None else text_to_send(text),
+        budget_seconds=budget_seconds,
+        counter=_Uncounted(),
+    )
     plan = place(raw, verdict.target, policy=routing.policy, upstreams=upstreams, merges_params=False)
     answer: dict[str, Any] = {
         "decision": verdict.decision,

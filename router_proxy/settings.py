@@ -92,6 +92,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     workers: Annotated[
         int, msgspec.Meta(description="Processes that serve; limits, breakers and caches are per worker.", ge=1, le=64)
     ] = 1
+    decision_log: Annotated[
+        Path | None, msgspec.Meta(description="A file for the decision log, in JSON lines; it is rotated by size.")
+    ] = None
+    decision_log_text: Annotated[
+        bool, msgspec.Meta(description="Log the text that was judged, too: prompts, in the clear.")
+    ] = False
+    decision_log_mib: Annotated[
+        int, msgspec.Meta(description="How large that file becomes before another is begun.", ge=1)
+    ] = 64
+    decision_log_files: Annotated[
+        int, msgspec.Meta(description="How many of its parts are kept, the one being written included.", ge=2)
+    ] = 10
     shadow_queue: Annotated[
         int, msgspec.Meta(description="Shadow decisions that may wait; beyond that they are dropped and counted.", ge=1)
     ] = 1000
@@ -112,6 +124,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             "environment",
             f"SEMROUTER_DEFAULT_MODE: expected one of SEMROUTER_ALLOWED_MODES, got {settings.default_mode}",
         )
+    if settings.decision_log_text and settings.decision_log is None:
+        raise ConfigurationInvalid("environment", "SEMROUTER_DECISION_LOG_TEXT: expected SEMROUTER_DECISION_LOG, too")
     return settings
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from .decision_log import log_decision
+from .decision_log import DecisionLog
 from .errors import ClassifierFailed
 from .exchange import Exchange
 from .metrics import Metrics
@@ -15,9 +15,18 @@ LOG = logging.getLogger("semrouter.proxy")
 class Shadow:
     """A bounded queue and one worker: a burst is dropped and counted, never waited for."""
 
-    def __init__(self, router: RouterClient, metrics: Metrics, *, queue_limit: int, budget_seconds: float) -> None:
+    def __init__(
+        self,
+        router: RouterClient,
+        metrics: Metrics,
+        decision_log: DecisionLog,
+        *,
+        queue_limit: int,
+        budget_seconds: float,
+    ) -> None:
         self._router = router
         self._metrics = metrics
+        self._decision_log = decision_log
         self._budget_seconds = budget_seconds
         self._queue: asyncio.Queue[Exchange] = asyncio.Queue(queue_limit)
         self._worker = asyncio.create_task(self._work())
@@ -27,23 +36,32 @@ class Shadow:
         try:
             self._queue.put_nowait(exchange)
         except asyncio.QueueFull:
-            self._metrics.shadowed("dropped", exchange)
-            log_decision(exchange)
+            self._drop(exchange)
 
     async def drained(self) -> None:
         """Return once everything submitted so far is decided."""
         await self._queue.join()
 
     async def close(self) -> None:
+        """Drop what is not decided yet; it is logged all the same."""
         self._worker.cancel()
         await asyncio.wait({self._worker})
+        while not self._queue.empty():
+            self._drop(self._queue.get_nowait())
+
+    def _drop(self, exchange: Exchange) -> None:
+        self._metrics.shadowed("dropped", exchange)
+        self._decision_log.write(exchange)
 
     async def _work(self) -> None:
         while True:
             exchange = await self._queue.get()
             try:
                 self._metrics.shadowed(await self._judge(exchange), exchange)
-                log_decision(exchange)
+                self._decision_log.write(exchange)
+            except asyncio.CancelledError:
+                self._drop(exchange)
+                raise
             except Exception:  # the edge of the process: one request that cannot be judged must not end the rest
                 LOG.exception("shadow request %s failed", exchange.request_id)
             finally:
@@ -51,10 +69,10 @@ class Shadow:
 
     async def _judge(self, exchange: Exchange) -> str:
         """Decide and return how that compares with what happened."""
-        if exchange.shadow_text is None:
+        if exchange.text is None:
             return "no_text"
         try:
-            answered = await self._router.ask(exchange.shadow_text, self._budget_seconds)
+            answered = await self._router.ask(exchange.text, self._budget_seconds, self._metrics)
         except ClassifierFailed:
             return "failed"
         exchange.decision, exchange.cached = answered.decision, answered.cached
