@@ -32,6 +32,8 @@ from .surfaces import SURFACES, error_format_of
 from .upstream_health import UpstreamHealth
 
 LOG = logging.getLogger("semrouter.proxy")
+# Below uvicorn's 5 s, so that vLLM never closes a connection just as the next request goes out on it.
+_KEEPALIVE_SECONDS = 4
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -96,7 +98,7 @@ async def open_gateway(
 
 def _client_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS),
         auto_decompress=False,
         skip_auto_headers=SKIP_AUTO_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -18,14 +18,16 @@ class Breaker:
     def is_open(self) -> bool:
         return self._failures_in_a_row >= self._limit
 
+    @property
+    def would_admit(self) -> bool:
+        return not self.is_open or self._clock() >= self._next_try
+
     def admits(self) -> bool:
         """Whether to call now; while open, a yes is this pause's one try and starts the next pause."""
-        if not self.is_open:
-            return True
-        now = self._clock()
-        if now < self._next_try:
+        if not self.would_admit:
             return False
-        self._next_try = now + self._pause_seconds
+        if self.is_open:
+            self._next_try = self._clock() + self._pause_seconds
         return True
 
     def succeeded(self) -> None:

@@ -1,5 +1,6 @@
 """Trying the choices in order until one answers. Only before the first byte: after it, an answer is the answer."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from .errors import ProxyError, UpstreamTimedOut, UpstreamUnreachable
 from .exchange import Exchange
 from .headers import forwarded_response_headers
 from .placement import Choice, Plan
-from .relay import outgoing_request, send, stream_back
+from .relay import Begun, outgoing_request, read_whole, send, stream_back
 from .upstreams import Endpoint
 
 # An upstream, or what stands before it, says so when it cannot answer anybody; a 500 may be about this request alone.
@@ -24,11 +25,11 @@ async def deliver(
     request: web.Request, session: aiohttp.ClientSession, plan: Plan, exchange: Exchange
 ) -> web.StreamResponse:
     """Stream back the first answer; one that refuses the request as too long is tried once where there is more room."""
-    async with _first_answer(request, session, plan, exchange) as (choice, answer):
-        roomier = plan.roomier(choice) if answer.status == HTTPStatus.BAD_REQUEST else None
+    async with _first_answer(request, session, plan, exchange) as (choice, begun):
+        roomier = plan.roomier(choice) if begun.response.status == HTTPStatus.BAD_REQUEST else None
         if roomier is None:
-            return await stream_back(request, answer, choice.upstream, exchange)
-        refusal = await answer.read()
+            return await stream_back(request, begun, choice.upstream, exchange)
+        answer, refusal = begun.response, await read_whole(begun, choice.upstream)
         if not _TOO_LONG.search(refusal):
             headers = forwarded_response_headers(answer.headers)
             return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=refusal)
@@ -39,7 +40,7 @@ async def deliver(
 @asynccontextmanager
 async def _first_answer(
     request: web.Request, session: aiohttp.ClientSession, plan: Plan, exchange: Exchange
-) -> AsyncIterator[tuple[Choice, aiohttp.ClientResponse]]:
+) -> AsyncIterator[tuple[Choice, Begun]]:
     """Yield the first answer that is no sign of an upstream in trouble, or the last one there is."""
     failure: ProxyError = UpstreamUnreachable(
         f"{plan.choices[0].upstream.name}: left alone for a moment after failures"
@@ -48,25 +49,28 @@ async def _first_answer(
         outgoing = outgoing_request(request, choice.upstream, plan.body_for(choice), exchange.request_id)
         with endpoint.working():
             try:
-                answer = await send(session, choice.upstream, endpoint, outgoing)
+                begun = await send(session, choice.upstream, endpoint, outgoing)
             except (UpstreamUnreachable, UpstreamTimedOut) as exc:
                 failure = exc
                 exchange.attempted(choice.upstream.name, exc.result)
                 continue
-            async with answer:
+            except asyncio.CancelledError:
+                exchange.attempted(choice.upstream.name, "cancelled")
+                raise
+            async with begun.response as answer:
                 if answer.status in _ANOTHER_MAY_ANSWER and not is_last:
                     failure = UpstreamUnreachable(f"{choice.upstream.name}: answered {answer.status}")
                     exchange.attempted(choice.upstream.name, "5xx")
                     continue
                 exchange.answered(choice.upstream, endpoint, answer.status)
-                yield choice, answer
+                yield choice, begun
                 return
     raise failure
 
 
 def _attempts(choices: Sequence[Choice]) -> Iterator[tuple[Choice, Endpoint, bool]]:
-    """Yield each endpoint of each choice that its breaker admits, and whether it is the last there is."""
+    """Yield each endpoint of each choice that its breaker admits, and whether it is the last of those."""
     attempts = [(choice, endpoint) for choice in choices for endpoint in choice.endpoints]
     for position, (choice, endpoint) in enumerate(attempts, start=1):
         if endpoint.breaker.admits():
-            yield choice, endpoint, position == len(attempts)
+            yield choice, endpoint, not any(later.breaker.would_admit for _, later in attempts[position:])

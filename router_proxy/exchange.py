@@ -29,7 +29,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     target: str | None = None  # the target's name where one was decided on, else the model asked for
     status: int | None = None
     served_by: str | None = None  # the upstream that answered
-    upstream_result: str = "none"  # 2xx, 3xx, 4xx, 5xx, unreachable, timed_out, aborted
+    upstream_result: str = "none"  # 2xx, 3xx, 4xx, 5xx, unreachable, timed_out, aborted, cancelled
     attempts: list[tuple[str, str]] = msgspec.field(default_factory=list)  # upstream and result, in order
     answered_at: tuple[Upstream, Endpoint] | None = None
     answer_head: bytes = b""
@@ -51,10 +51,10 @@ class Exchange(msgspec.Struct, kw_only=True):
         self.attempts.append((upstream, result))
         self.upstream_result = result
 
-    def broke_off(self) -> None:
-        """Note that the answer being passed on came to a halt."""
+    def stopped(self, result: str) -> None:
+        """Note what ended the answer being passed on before its time: `aborted` there, `cancelled` by the client."""
         upstream, _ = self.attempts.pop()
-        self.attempted(upstream, "aborted")
+        self.attempted(upstream, result)
 
     def answered(self, upstream: Upstream, endpoint: Endpoint, status: int) -> None:
         self.served_by = upstream.name

@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from http import HTTPStatus
 
 import aiohttp
@@ -31,6 +32,17 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None
 
 
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer of which the first bytes are here; `first` is empty where it has no body."""
+
+    response: aiohttp.ClientResponse
+    first: bytes
+
+
+class AnswerBrokeOff(Exception):
+    """An answer came to a halt after its first byte: too late for another, so its client is cut off too."""
+
+
 def outgoing_request(request: web.Request, upstream: Upstream, body: bytes, request_id: str) -> Outgoing:
     """Return `request` with `body`, cleaned for `upstream`; vLLM refuses JSON under any other content type."""
     headers = forwarded_request_headers(request.headers, keep_credentials=upstream.keeps_credentials)
@@ -41,14 +53,15 @@ def outgoing_request(request: web.Request, upstream: Upstream, body: bytes, requ
     return Outgoing(method=request.method, path_and_query=request.raw_path, headers=headers, body=body)
 
 
-async def send(
-    session: aiohttp.ClientSession, upstream: Upstream, endpoint: Endpoint, outgoing: Outgoing
-) -> aiohttp.ClientResponse:
-    """Return the answer as soon as its headers are here; the one seam where aiohttp's errors become ours."""
+async def send(session: aiohttp.ClientSession, upstream: Upstream, endpoint: Endpoint, outgoing: Outgoing) -> Begun:
+    """Return the answer once its first byte is here; the one seam where aiohttp's errors become ours.
+
+    Nothing is sent twice: an endpoint that did not answer may have worked on the request all the same.
+    """
     timeouts = upstream.timeouts
     try:
         async with asyncio.timeout(timeouts.first_byte):
-            answer = await _request(session, upstream, endpoint, outgoing)
+            begun = await _begin(session, upstream, endpoint, outgoing)
     except aiohttp.ConnectionTimeoutError as exc:
         endpoint.breaker.failed()
         raise UpstreamUnreachable(f"{upstream.name}: no connection within {timeouts.connect:g} s") from exc
@@ -58,32 +71,45 @@ async def send(
     except (aiohttp.ClientError, OSError) as exc:
         endpoint.breaker.failed()
         raise UpstreamUnreachable(f"{upstream.name}: {type(exc).__name__}") from exc
-    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if begun.response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         endpoint.breaker.failed()
     else:
         endpoint.breaker.succeeded()
-    return answer
+    return begun
 
 
-async def stream_back(
-    request: web.Request, answer: aiohttp.ClientResponse, upstream: Upstream, exchange: Exchange
-) -> web.StreamResponse:
+async def stream_back(request: web.Request, begun: Begun, upstream: Upstream, exchange: Exchange) -> web.StreamResponse:
     """Answer `request` with what the upstream sends, chunk by chunk, no faster than the client reads."""
+    answer = begun.response
     response = web.StreamResponse(
         status=answer.status, reason=answer.reason, headers=forwarded_response_headers(answer.headers)
     )
-    tail = b""
+    exchange.answer_head = tail = begun.first
     try:
         await response.prepare(request)
-        async for chunk in _chunks(answer, upstream.timeouts.between_chunks):
+        async for chunk in _chunks(begun, upstream.timeouts.between_chunks):
             await response.write(chunk)
-            exchange.answer_head = exchange.answer_head or chunk
             tail = (tail + chunk)[-TAIL_BYTES:]
-    except (aiohttp.ClientError, TimeoutError, ConnectionError):
-        exchange.broke_off()
+    except AnswerBrokeOff:
+        exchange.stopped("aborted")
         cut_off(request)
-    exchange.usage = read_usage(tail)
+    except ConnectionError:
+        exchange.stopped("cancelled")
+        cut_off(request)
+    except asyncio.CancelledError:
+        exchange.stopped("cancelled")
+        raise
+    finally:
+        exchange.usage = read_usage(tail)
     return response
+
+
+async def read_whole(begun: Begun, upstream: Upstream) -> bytes:
+    """Return the body of an answer that need not be passed on as it arrives."""
+    try:
+        return b"".join([chunk async for chunk in _chunks(begun, upstream.timeouts.between_chunks)])
+    except AnswerBrokeOff as exc:
+        raise UpstreamUnreachable(f"{upstream.name}: its answer broke off") from exc
 
 
 def cut_off(request: web.Request) -> None:
@@ -92,35 +118,34 @@ def cut_off(request: web.Request) -> None:
         request.transport.abort()
 
 
-async def _request(
-    session: aiohttp.ClientSession, upstream: Upstream, endpoint: Endpoint, outgoing: Outgoing
-) -> aiohttp.ClientResponse:
-    async def attempt() -> aiohttp.ClientResponse:
-        return await session.request(
-            outgoing.method,
-            endpoint.url_for(outgoing.path_and_query),
-            data=_payload(outgoing.body),
-            headers=outgoing.headers,
-            allow_redirects=False,
-            ssl=upstream.trust,
-            timeout=aiohttp.ClientTimeout(total=upstream.timeouts.total, sock_connect=upstream.timeouts.connect),
+async def _begin(session: aiohttp.ClientSession, upstream: Upstream, endpoint: Endpoint, outgoing: Outgoing) -> Begun:
+    timeouts = upstream.timeouts
+    async with AsyncExitStack() as opened:
+        response = await opened.enter_async_context(
+            session.request(
+                outgoing.method,
+                endpoint.url_for(outgoing.path_and_query),
+                data=_payload(outgoing.body),
+                headers=outgoing.headers,
+                allow_redirects=False,
+                ssl=upstream.trust,
+                timeout=aiohttp.ClientTimeout(total=timeouts.total, connect=timeouts.connect),
+            )
         )
-
-    try:
-        return await attempt()
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-        return await attempt()  # a connection kept open had gone stale
+        first = await response.content.readany()
+        opened.pop_all()  # from here on the caller closes it
+    return Begun(response=response, first=first)
 
 
-async def _chunks(answer: aiohttp.ClientResponse, between_seconds: float) -> AsyncIterator[bytes]:
-    while True:
-        async with asyncio.timeout(between_seconds):
-            chunk = await answer.content.readany()
-        if not chunk:
-            return
+async def _chunks(begun: Begun, between_seconds: float) -> AsyncIterator[bytes]:
+    chunk = begun.first
+    while chunk:
         yield chunk
+        try:
+            async with asyncio.timeout(between_seconds):
+                chunk = await begun.response.content.readany()
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise AnswerBrokeOff from exc
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:

@@ -1,5 +1,6 @@
 """A proxy in front of real HTTP servers, with the stand-in Triton behind it."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -73,6 +74,12 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         routing = self.gateway.routing
         assert routing is not None
         await routing.shadow.drained()
+
+    async def until_ended(self, requests: int) -> None:
+        """Return once so many requests on routed surfaces are recorded: a client that leaves does not wait for that."""
+        async with asyncio.timeout(30):
+            while await self.metric("semrouter_requests_total") < requests:
+                pass
 
     async def metric(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of `name` that carry `labels`."""
