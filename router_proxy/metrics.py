@@ -76,7 +76,7 @@ _CACHE = _Metric(
 )
 _UPSTREAM = _Metric(
     name="semrouter_upstream_requests_total",
-    meaning="Requests sent to an upstream, every attempt: 2xx, 3xx, 4xx, 5xx, unreachable, timed_out, aborted, cancelled.",
+    meaning="Attempts at an upstream by result: 2xx, 3xx, 4xx, 5xx, unreachable, timed_out, aborted, cancelled.",
     labels=("upstream", "result"),
 )
 _ENDPOINT_UP = _Metric(
