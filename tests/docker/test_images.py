@@ -64,7 +64,9 @@ def test_the_proxys_image_serves_with_its_own_packages_files_and_environment(tmp
         process.wait_until(lambda: http_status(port, "GET", "/health/live") == 200, timeout_seconds=30)
 
 
-@pytest.mark.parametrize("name", ["semantic-router-binary.yaml", "semantic-router.yaml", "upstreams.yaml", "canaries.yaml"])
+@pytest.mark.parametrize(
+    "name", ["semantic-router-binary.yaml", "semantic-router.yaml", "upstreams.yaml", "canaries.yaml"]
+)
 def test_the_images_carry_the_shipped_configuration(name: str, tmp_path: Path) -> None:
     for image in IMAGES:
         tree = read_dockerfile(image).build_tree(tmp_path / image)

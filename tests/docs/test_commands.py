@@ -11,7 +11,7 @@ from tests.conftest import CHECKOUT
 
 from .documents import Block, all_blocks, documents, indented_lines, inline_code, shell_commands
 
-SEMROUTER = re.compile(r"^(?:\w+=\S+ +)*(?:\.venv/bin/)?semrouter\b ?(?P<arguments>.*)$")
+SEMROUTER = re.compile(r"^(?:\w+=\S+ +)*(?:\.venv/bin/)?semrouter(?: (?P<arguments>.*))?$")
 MAKE = re.compile(r"^(?:\w+=\S+ +)*make (?P<arguments>.+)$")
 TARGETS = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 VARIABLES = set(re.findall(r"^([A-Z_]+) \?=", (CHECKOUT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -22,7 +22,7 @@ def named_commands(pattern: re.Pattern[str]) -> list[str]:
     shell: list[Block] = all_blocks("bash", "sh", "console")
     in_blocks = (command for block in shell for command in shell_commands(block))
     in_prose = (code for file in documents() for code in (*inline_code(file), *indented_lines(file)))
-    return sorted({match["arguments"] for line in [*in_blocks, *in_prose] if (match := pattern.match(line))})
+    return sorted({match["arguments"] or "" for line in [*in_blocks, *in_prose] if (match := pattern.match(line))})
 
 
 def resolve(arguments: list[str]) -> tuple[click.Command, list[str]]:
