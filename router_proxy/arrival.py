@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from .errors import BodyTooLarge, RequestInvalid
+from .errors import BodyTimedOut, BodyTooLarge, RequestInvalid
 from .gateway import Gateway
 from .headers import BUDGET_HEADER
 
@@ -13,7 +13,7 @@ _LONGEST_BUDGET_MS = 2000
 
 async def read_bytes(request: web.Request, gateway: Gateway) -> bytes:
     """Return the whole body; one over the limit is refused as soon as that shows, one that stalls in due time."""
-    limit_bytes, seconds = gateway.upstreams.body_limit_bytes, gateway.settings.body_seconds
+    limit_bytes, seconds = gateway.upstreams.limits.body_bytes, gateway.settings.body_seconds
     if (request.content_length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
     body = bytearray()
@@ -24,7 +24,7 @@ async def read_bytes(request: web.Request, gateway: Gateway) -> bytes:
                 if len(body) > limit_bytes:
                     raise _too_large(limit_bytes)
     except TimeoutError as exc:
-        raise RequestInvalid(f"body: not here within {seconds:g} s", code="body_timeout") from exc
+        raise BodyTimedOut(f"body: not here within {seconds:g} s") from exc
     except web.RequestPayloadError as exc:
         raise RequestInvalid(f"body: {exc}", code="invalid_body") from exc
     return bytes(body)

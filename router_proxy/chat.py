@@ -6,7 +6,6 @@ from aiohttp import web
 from routing_policy.policy import Target
 from routing_policy.policy_file import ALIAS
 
-from .admission import authorize
 from .arrival import read_budget_seconds, read_bytes
 from .asking import decide
 from .body import JsonBody, read_body
@@ -38,8 +37,7 @@ async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
     gateway = gateway_of(request)
     exchange = request[EXCHANGE] = Exchange(request_id=request[REQUEST_ID], surface=surface.name)
     try:
-        authorize(request, gateway.upstreams.client_keys)
-        with gateway.admission.one_of(gateway.upstreams.in_flight_limit):
+        with gateway.admission.admit(request, gateway.upstreams):
             incoming = await parse(request, gateway, surface, exchange)
             target = await ask(gateway, surface, incoming, exchange)
             plan = choose(gateway, surface, incoming, target=target, exchange=exchange)
@@ -104,6 +102,8 @@ def choose(
     plan = place(raw, target, policy=routing.policy, upstreams=upstreams, merges_params=surface.merges_params)
     if plan.lacking is not None:
         exchange.moved(plan.choices[0], plan.lacking)
+    if plan.is_capped:
+        exchange.capped(plan.choices[0])
     return plan
 
 

@@ -3,8 +3,10 @@
 ├ ClientUnauthorized    401
 ├ RouteUnknown          404
 ├ MethodUnknown         405
+├ BodyTimedOut          408
 ├ BodyTooLarge          413
-├ Overloaded            429/503
+├ Overloaded            503   all of this server's places are taken
+│ └ RateLimited         429   all of this client's are
 ├ ClassifierUnavailable 503
 ├ UpstreamUnreachable   502
 └ UpstreamTimedOut      504
@@ -88,6 +90,12 @@ class MethodUnknown(ProxyError):
     code = "method_not_allowed"
 
 
+class BodyTimedOut(ProxyError):
+    status = 408
+    type = "invalid_request_error"
+    code = "body_timeout"
+
+
 class BodyTooLarge(ProxyError):
     status = 413
     type = "invalid_request_error"
@@ -98,6 +106,12 @@ class Overloaded(ProxyError):
     status = 503
     type = "server_error"
     code = "overloaded"
+
+
+class RateLimited(Overloaded):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
 
 
 class ClassifierUnavailable(ProxyError):

@@ -63,6 +63,10 @@ class Exchange(msgspec.Struct, kw_only=True):
         self.attempted(upstream.name, f"{status // 100}xx")
         self.first_byte_seconds = self.elapsed_seconds()
 
+    def capped(self, choice: Choice) -> None:
+        """Note that the decided target had no room and `choice` took its place."""
+        self.outcome, self.target = Outcome.CAPPED, choice.name
+
     def moved(self, choice: Choice, lacking: str) -> None:
         """Note that the decided target lacked something and `choice` took its place."""
         self.target = choice.name

@@ -18,6 +18,7 @@ class Outcome(StrEnum):
     FAILOPEN_TIMEOUT = "failopen_timeout"
     FAILOPEN_ERROR = "failopen_error"
     FAILOPEN_OVERLOAD = "failopen_overload"
+    CAPPED = "capped"
     REJECTED = "rejected"
     INVALID = "invalid"
 

@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from .admission import authorize
 from .arrival import read_bytes
 from .body import read_body
 from .delivery import deliver
@@ -19,8 +18,7 @@ PATHS = ("/tokenize", "/detokenize", "/pooling", "/classify", "/score", "/rerank
 
 async def pass_on(request: web.Request) -> web.StreamResponse:
     gateway = gateway_of(request)
-    authorize(request, gateway.upstreams.client_keys)
-    with gateway.admission.one_of(gateway.upstreams.in_flight_limit):
+    with gateway.admission.admit(request, gateway.upstreams):
         raw = await read_bytes(request, gateway)
         upstream = gateway.upstreams.serving(_requested_model(request, raw))
         return await _deliver(request, gateway, as_asked(raw, upstream))
@@ -30,8 +28,7 @@ async def pass_on_by_id(request: web.Request) -> web.StreamResponse:
     """Pass on what is about one stored response to who keeps it; where nobody does, some upstream says so."""
     gateway = gateway_of(request)
     upstreams = gateway.upstreams
-    authorize(request, upstreams.client_keys)
-    with gateway.admission.one_of(upstreams.in_flight_limit):
+    with gateway.admission.admit(request, upstreams):
         raw = await read_bytes(request, gateway)
         holder = await gateway.stored.find(request.match_info["id"], upstreams)
         choice = (

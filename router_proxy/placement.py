@@ -1,6 +1,6 @@
 """Where a request may go, in order: the target decided on, its fallbacks, and others when the target cannot take it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import msgspec
@@ -36,7 +36,8 @@ def _nowhere(_: Choice) -> Choice | None:
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The choices in the order to try them. `lacking` says what kept the decided target from being the first.
+    """The choices in the order to try them. `lacking` says what kept the decided target from being the first;
+    `is_capped`, that the target had no room for one more.
 
     `roomier` gives another choice when one finds the request too long.
     """
@@ -45,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     choices: Sequence[Choice]
     merges_params: bool = False
     lacking: str | None = None
+    is_capped: bool = False
     roomier: Callable[[Choice], Choice | None] = _nowhere
 
     def body_for(self, choice: Choice) -> bytes:
@@ -71,15 +73,17 @@ def place(raw: bytes, target: Target, *, policy: Policy, upstreams: Upstreams, m
     """Return the plan of a request that the router placed; where nobody can take it, the target says so itself."""
     needs = read_needs(raw)
     lacking = _lacking(needs, upstreams, target)
-    backups = [_plain(name) for name in upstreams.serving(target.model).fallbacks]
-    targets = [target, *_able(needs, upstreams, backups)]
+    backups = _able(needs, upstreams, _fallbacks(upstreams, target))
+    targets = [target, *backups]
     if lacking is not None:
-        targets = _able(needs, upstreams, [*backups, *policy_targets(policy).values()])
+        targets = [*backups, *_able(needs, upstreams, policy_targets(policy).values())]
+    relief = _relief(needs, upstreams, (targets or [target])[0], policy.abstain)
     return Plan(
         raw=raw,
-        choices=[_choice(upstreams, each) for each in targets or [target]],
+        choices=[_choice(upstreams, each) for each in _one_each(relief or targets or [target])],
         merges_params=merges_params,
         lacking=lacking if targets else None,
+        is_capped=bool(relief),
         roomier=partial(_roomier, needs, upstreams, list(policy_targets(policy).values())),
     )
 
@@ -92,7 +96,27 @@ def _roomier(needs: Needs, upstreams: Upstreams, targets: Sequence[Target], refu
     return max(roomier, key=_room, default=None)
 
 
-def _able(needs: Needs, upstreams: Upstreams, targets: Sequence[Target]) -> list[Target]:
+def _relief(needs: Needs, upstreams: Upstreams, first: Target, abstain: Target) -> list[Target]:
+    """Return where a request goes instead when its first target is full: the abstain target, if that can take it."""
+    if not upstreams.serving(first.model).is_full or first.model == abstain.model:
+        return []
+    relief = _able(needs, upstreams, [abstain])
+    return [*relief, *_able(needs, upstreams, _fallbacks(upstreams, abstain))] if relief else []
+
+
+def _fallbacks(upstreams: Upstreams, target: Target) -> list[Target]:
+    return [_plain(name) for name in upstreams.serving(target.model).fallbacks]
+
+
+def _one_each(targets: Iterable[Target]) -> Iterable[Target]:
+    """Return the first target of each upstream: one that failed is not asked the same again."""
+    first: dict[str, Target] = {}
+    for target in targets:
+        first.setdefault(target.model, target)
+    return first.values()
+
+
+def _able(needs: Needs, upstreams: Upstreams, targets: Iterable[Target]) -> list[Target]:
     return [target for target in targets if _lacking(needs, upstreams, target) is None]
 
 

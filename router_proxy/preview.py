@@ -15,6 +15,7 @@ from .asking import decide
 from .eligibility import read_needs, shortfall
 from .errors import RouteUnknown
 from .keys import gateway_of
+from .outcomes import Outcome
 from .placement import place
 from .router_client import text_to_send
 from .surfaces import read_any_ask
@@ -50,7 +51,7 @@ async def preview_route(request: web.Request) -> web.Response:
     plan = place(raw, verdict.target, policy=routing.policy, upstreams=upstreams, merges_params=False)
     answer: dict[str, Any] = {
         "decision": verdict.decision,
-        "outcome": verdict.outcome,
+        "outcome": Outcome.CAPPED if plan.is_capped else verdict.outcome,
         "upstream": plan.choices[0].upstream.name,
         "cache": "hit" if verdict.cached else "miss",
     }

@@ -67,6 +67,12 @@ class Upstream:
         self._form = form
 
     @property
+    def is_full(self) -> bool:
+        """Whether as many requests are under way here as the router may bring it to."""
+        limit = self._form.max_in_flight
+        return limit is not None and sum(endpoint.outstanding for endpoint in self.endpoints) >= limit
+
+    @property
     def is_known_dead(self) -> bool:
         return all(endpoint.is_known_dead for endpoint in self.endpoints)
 
@@ -102,12 +108,12 @@ class Upstreams:
             )
             for name, upstream in form.upstreams.items()
         }
-        self.client_keys = [
-            read_secret(environ, variable, f"{file}: $.client_keys_env").encode() for variable in form.client_keys_env
-        ]
-        self.in_flight_limit = form.limits.in_flight
+        self.client_keys = {
+            variable: read_secret(environ, variable, f"{file}: $.client_keys_env").encode()
+            for variable in form.client_keys_env
+        }
+        self.limits = form.limits
         self.rejects_on_classifier_error = form.on_classifier_error == "reject"
-        self.body_limit_bytes = form.limits.body_mib * 1024 * 1024
 
     def endpoints_by_place(self) -> dict[tuple[str, str], Endpoint]:
         return {

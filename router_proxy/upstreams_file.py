@@ -25,23 +25,35 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     total: Seconds = 900
 
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Per worker. Beyond `in_flight` everybody is answered 503, beyond `in_flight_per_key` that key's holder 429."""
+
     body_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 32
-    in_flight: Annotated[int, msgspec.Meta(ge=1)] = 2000
+    in_flight: Count = 2000
+    in_flight_per_key: Count | None = None
+
+    @property
+    def body_bytes(self) -> int:
+        return self.body_mib * 2**20
 
 
 class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One LLM server. `auth: passthrough` forwards the client's credentials; else only our own key is sent.
 
     `fallbacks` are other upstreams to try before the first byte. Without `max_model_len` the server is asked.
-    `ca_file` holds the certificates to trust for https endpoints instead of the system's.
+    `ca_file` holds the certificates to trust for https endpoints instead of the system's. With `max_in_flight`
+    requests under way at one worker, what the router decides to send here goes to the abstain target instead.
     """
 
     endpoints: Annotated[list[EndpointUrl], msgspec.Meta(min_length=1)]
     api_key_env: VariableName | None = None
     auth: Literal["own", "passthrough"] = "own"
     fallbacks: tuple[str, ...] = ()
-    max_model_len: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_model_len: Count | None = None
+    max_in_flight: Count | None = None
     modalities: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
     tools: bool = True
     ca_file: str | None = None
@@ -65,6 +77,8 @@ def load_upstreams(file: Path) -> UpstreamsForm:
 def _check_meaning(form: UpstreamsForm, file: str) -> None:
     if ALIAS in form.upstreams:
         raise ConfigurationInvalid(file, f"$.upstreams.{ALIAS}: this name is the alias that asks for routing")
+    if form.limits.in_flight_per_key is not None and not form.client_keys_env:
+        raise ConfigurationInvalid(file, "$.limits.in_flight_per_key: expected keys in client_keys_env, got none")
     for name, upstream in form.upstreams.items():
         if form.client_keys_env and upstream.auth == "passthrough":
             raise ConfigurationInvalid(

@@ -48,6 +48,23 @@ async def test_a_place_is_free_again_when_its_request_ends(start_proxy: StartPro
     assert await proxy.metric("semrouter_in_flight_requests") == 0
 
 
+async def test_a_key_has_its_own_limit_and_takes_no_place_from_the_others(
+    start_proxy: StartProxy, stand_in_url: str
+) -> None:
+    limits = {"client_keys_env": ["TEAM_A", "TEAM_B"], "limits": {"in_flight_per_key": 1}}
+    proxy = await start_proxy(stand_in_url, limits, TEAM_A="alpha", TEAM_B="beta")
+    proxy.general.held.clear()
+
+    async with proxy.client.post("/v1/chat/completions", json=STREAMED, headers={"Authorization": "Bearer alpha"}):
+        refused = await proxy.post("/v1/messages", {"model": GENERAL}, x_api_key="alpha")
+        other = await proxy.post("/v1/chat/completions", {"model": GENERAL}, x_api_key="beta")
+        proxy.general.held.set()
+
+    assert (refused.status, refused.outcome, refused.headers["retry-after"]) == (429, "rejected", "1")
+    assert refused.body["error"]["type"] == "rate_limit_error"
+    assert other.status == 200
+
+
 class TestClientKeys:
     @pytest.fixture
     async def proxy(self, start_proxy: StartProxy, stand_in_url: str) -> Proxy:

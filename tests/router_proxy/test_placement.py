@@ -179,6 +179,67 @@ async def test_a_target_that_cannot_take_the_request_is_replaced(
     assert await proxy.metric("semantic_route_decisions_total", rationale=rationale, target=GENERAL) == 1
 
 
+class TestATargetThatIsFull:
+    """`max_in_flight` bounds what the router brings to an upstream, never what callers send there themselves."""
+
+    @pytest.fixture
+    async def proxy(self, start_proxy: StartProxy, stand_in_url: str) -> AsyncIterator[Proxy]:
+        """Keep the one place at the reasoning upstream taken."""
+        proxy = await start_proxy(stand_in_url, {"upstreams": {REASONING: {"max_in_flight": 1}}})
+        proxy.reasoning.held.clear()
+        async with proxy.client.post("/v1/chat/completions", json={"model": REASONING, "stream": True}):
+            yield proxy
+            proxy.reasoning.held.set()
+
+    async def test_gets_no_more_from_the_router(self, proxy: Proxy) -> None:
+        answer = await proxy.chat(HARD)
+
+        assert (answer.status, answer.body["model"], answer.outcome) == (200, GENERAL, "capped")
+        assert answer.headers["x-semrouter-target"] == REASONING
+        assert answer.headers["x-semrouter-upstream"] == GENERAL
+        assert await proxy.metric("semrouter_requests_total", outcome="capped") == 1
+        assert await proxy.metric("semantic_route_decisions_total", target=REASONING) == 1
+
+    async def test_is_still_there_for_who_names_it(self, proxy: Proxy) -> None:
+        answer = await proxy.chat(HARD, model=REASONING)
+
+        assert (answer.body["model"], answer.outcome) == (REASONING, "explicit")
+
+    async def test_is_used_where_the_abstain_target_cannot_take_the_request(self, proxy: Proxy) -> None:
+        proxy.general.max_model_len, proxy.reasoning.max_model_len = 10, 10_000
+        await proxy.check_health()
+
+        answer = await proxy.chat(HARD)
+
+        assert (answer.body["model"], answer.outcome) == (REASONING, "routed")
+
+    async def test_is_named_by_a_preview(self, proxy: Proxy) -> None:
+        answer = await proxy.post("/v1/route", {"text": HARD})
+
+        assert (answer.body["outcome"], answer.body["upstream"]) == ("capped", GENERAL)
+
+
+async def test_an_abstain_target_has_no_cap(start_proxy: StartProxy, stand_in_url: str) -> None:
+    proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"max_in_flight": 1}}})
+    proxy.general.held.clear()
+
+    async with proxy.client.post("/v1/chat/completions", json={"model": GENERAL, "stream": True}):
+        answer = await proxy.chat(EASY)
+        proxy.general.held.set()
+
+    assert (answer.body["model"], answer.outcome) == (GENERAL, "routed")
+
+
+async def test_no_upstream_is_tried_twice(start_proxy: StartProxy, stand_in_url: str) -> None:
+    limited = {REASONING: {"tools": False, "fallbacks": [GENERAL]}}
+    proxy = await start_proxy(stand_in_url, {"upstreams": limited})
+    proxy.general.refusal = (503, "loading")
+
+    answer = await proxy.chat(HARD, tools=[{"type": "function"}])
+
+    assert (answer.status, answer.body["message"], proxy.general.requests_begun) == (503, "loading", 1)
+
+
 async def test_a_request_nobody_can_take_goes_to_its_target(proxy: Proxy) -> None:
     answer = await proxy.post("/v1/chat/completions", image_request(HARD), mode="auto")
 

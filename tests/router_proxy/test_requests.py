@@ -200,5 +200,5 @@ async def test_a_body_that_stalls_is_refused(start_proxy: StartProxy, stand_in_u
         body = await response.json()
         more.set()
 
-    assert (response.status, body["error"]["code"]) == (400, "body_timeout")
+    assert (response.status, body["error"]["code"]) == (408, "body_timeout")
     assert await proxy.metric("semrouter_requests_total", outcome="invalid") == 1

@@ -36,6 +36,11 @@ def test_the_shipped_file_serves_every_target_of_the_shipped_policies(policy: st
             "upstreams: {m: {endpoints: ['http://a/v1']}}", "without /v1, got http://a/v1", id="v1 in the URL"
         ),
         pytest.param("upstreams: {m: {endpoints: ['http://a'], key: x}}", "unknown field key", id="unknown key"),
+        pytest.param(
+            "{limits: {in_flight_per_key: 1}, upstreams: {m: {endpoints: ['http://a']}}}",
+            "$.limits.in_flight_per_key: expected keys in client_keys_env, got none",
+            id="a limit per key without keys",
+        ),
         pytest.param("upstreams: {router: {endpoints: ['http://a']}}", "is the alias", id="the alias"),
         pytest.param(
             "upstreams: {m: {endpoints: ['http://a'], api_key_env: K, auth: passthrough}}", "got both", id="two keys"
