@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from router_proxy.reloading import LiveGateway
 from router_proxy.settings import read_settings
 from routing_policy.policy_file import load_policy
 from tests.conftest import free_ports
+from tests.stand_ins.raw_server import Serve, raw_server
 from tests.stand_ins.triton import StandInTriton
 from tests.stand_ins.upstream import EchoUpstream
 
@@ -100,6 +102,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 StartProxy = Callable[..., Awaitable[Proxy]]
+StartRaw = Callable[[Serve], Awaitable[str]]
+StartUpstream = Callable[[str], Awaitable[tuple[EchoUpstream, str]]]
 
 
 @pytest.fixture
@@ -117,6 +121,26 @@ async def stand_in() -> AsyncIterator[StandInTriton]:
 async def stand_in_url(stand_in: StandInTriton) -> AsyncIterator[str]:
     async with stand_in.serving() as url:
         yield url
+
+
+@pytest.fixture
+async def start_raw() -> AsyncIterator[StartRaw]:
+    """Start servers that answer as `raw_server` says, and return their URLs."""
+    async with AsyncExitStack() as servers:
+        yield lambda serve: servers.enter_async_context(raw_server(serve))
+
+
+@pytest.fixture
+async def start_upstream() -> AsyncIterator[StartUpstream]:
+    """Start echo upstreams, and return each with its URL."""
+    async with AsyncExitStack() as servers:
+
+        async def start(name: str) -> tuple[EchoUpstream, str]:
+            upstream = EchoUpstream(name)
+            server = await servers.enter_async_context(TestServer(upstream.app))
+            return upstream, str(server.make_url(""))
+
+        yield start
 
 
 @pytest.fixture

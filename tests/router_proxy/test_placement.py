@@ -1,35 +1,16 @@
 """Which upstream answers: endpoints, fallbacks, eligibility, and what health checks know."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestServer
 
-from tests.stand_ins.upstream import EchoUpstream
-
-from .conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy
+from .conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy, StartUpstream
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 TOO_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."
 TOO_MANY_NEW_TOKENS = "max_tokens=5000 cannot be greater than max_model_len=4096. Please request fewer output tokens."
-StartUpstream = Callable[[str], Awaitable[tuple[EchoUpstream, str]]]
-
-
-@pytest.fixture
-async def start_upstream() -> AsyncIterator[StartUpstream]:
-    servers: list[TestServer] = []
-
-    async def start(name: str) -> tuple[EchoUpstream, str]:
-        upstream = EchoUpstream(name)
-        servers.append(TestServer(upstream.app))
-        await servers[-1].start_server()
-        return upstream, str(servers[-1].make_url(""))
-
-    yield start
-    for server in servers:
-        await server.close()
 
 
 async def test_requests_go_to_the_endpoint_with_the_fewest_outstanding(

@@ -2,48 +2,17 @@
 
 import asyncio
 import gzip
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
 
-from .conftest import GENERAL, HARD, Proxy, StartProxy
+from tests.stand_ins.raw_server import JSON_HEAD
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-StartRaw = Callable[[Serve], Awaitable[str]]
+from .conftest import GENERAL, HARD, Proxy, StartProxy, StartRaw
+
 STREAMED = {"model": GENERAL, "stream": True, "messages": [{"role": "user", "content": HARD}]}
 CHAT = "/v1/chat/completions"
-JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-
-
-@pytest.fixture
-async def start_raw() -> AsyncIterator[StartRaw]:
-    """Start a server that speaks bytes, for what no HTTP library would send; it has read each request's head."""
-    servers: list[asyncio.Server] = []
-
-    async def start(serve: Serve) -> str:
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                while head := await _read_request(reader):
-                    if head.startswith(b"GET /v1/models "):
-                        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                        break
-                    await serve(reader, writer)
-                    await writer.drain()
-            except (ConnectionError, asyncio.IncompleteReadError):
-                pass
-            finally:
-                writer.close()
-
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        servers.append(server)
-        return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 def served_by(url: str, *more: str, **extra: Any) -> dict[str, Any]:
@@ -367,9 +336,3 @@ async def test_the_query_reaches_the_upstream_as_sent(proxy: Proxy) -> None:
 async def _status(proxy: Proxy) -> int:
     async with proxy.client.post(CHAT, json=STREAMED) as response:
         return response.status
-
-
-async def _read_request(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
-    return head + await reader.readexactly(int(length[1]) if length else 0)
