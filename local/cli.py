@@ -4,6 +4,7 @@ import click
 
 from export.commands import COMMANDS as EXPORT_COMMANDS
 from local.commands import COMMANDS as LOCAL_COMMANDS
+from local.drift_commands import COMMANDS as DRIFT_COMMANDS
 from local.policy_commands import COMMANDS as POLICY_COMMANDS
 from router_proxy.commands import COMMANDS as PROXY_COMMANDS
 
@@ -14,7 +15,7 @@ def main() -> None:
     """Route each request to the cheapest model that answers it well."""
 
 
-for command in (*LOCAL_COMMANDS, *POLICY_COMMANDS, *PROXY_COMMANDS, *EXPORT_COMMANDS):
+for command in (*LOCAL_COMMANDS, *POLICY_COMMANDS, *DRIFT_COMMANDS, *PROXY_COMMANDS, *EXPORT_COMMANDS):
     main.add_command(command)
 
 if __name__ == "__main__":

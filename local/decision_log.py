@@ -1,7 +1,7 @@
 """The decision log as its readers see it: one JSON object a line, of which any part may be missing or broken."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -14,10 +14,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What replaying needs of one line; other fields are skipped."""
+    """What the readers need of one line; other fields are skipped."""
 
     outcome: str
     target: str | None = None
+    winner: str | None = None
+    confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     scores: dict[str, float] | None = None
     usage: dict[str, Any] | None = None
 

@@ -6,6 +6,7 @@ PolicyRefused          a policy has errors, or did not decide as its tests expec
 ScoresInvalid          scores that a policy cannot be applied to
 LiveScoresUnavailable  a live proxy gave no scores for a text
 PricesInvalid          a price list that cannot be used
+LogUnusable            a decision log without what a command needs of it
 """
 
 import click
@@ -41,3 +42,7 @@ class LiveScoresUnavailable(LocalError):
 
 class PricesInvalid(LocalError):
     """A price list that cannot be read or lacks a target."""
+
+
+class LogUnusable(LocalError):
+    """A decision log none of whose lines has what is asked for."""
