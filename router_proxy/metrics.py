@@ -108,6 +108,7 @@ _LOG_DROPPED = _Metric(
     labels=("reason",),
 )
 _FAILING = _Metric(name="semrouter_router_failing", meaning="1 while Triton is left alone after failures in a row.")
+_WORKERS = _Metric(name="semrouter_workers", meaning="Processes that answer requests.", across="livesum")
 _IN_FLIGHT = _Metric(name="semrouter_in_flight_requests", meaning="Requests being answered.", across="livesum")
 _REFUSED = _Metric(name="semrouter_configuration_refused", meaning="1 while the files are not the ones in use.")
 
@@ -123,7 +124,7 @@ _COUNTERS = (
     _LOG_DROPPED,
 )
 _HISTOGRAMS = (_LATENCY, _CONFIDENCE, _FIRST_BYTE)
-_GAUGES = (_HEALTHY, _BUDGET, _FAILING, _POLICY_ERROR, _REFUSED, _ENDPOINT_UP, _IN_FLIGHT)
+_GAUGES = (_HEALTHY, _BUDGET, _FAILING, _POLICY_ERROR, _REFUSED, _ENDPOINT_UP, _WORKERS, _IN_FLIGHT)
 
 
 def metrics_table() -> str:
@@ -158,6 +159,7 @@ class Metrics:
             each.name: Gauge(each.name, each.meaning, each.labels, multiprocess_mode=each.across, registry=registry)
             for each in _GAUGES
         }
+        self._gauges[_WORKERS.name].set(1)
         self._latency = self._histograms[_LATENCY.name].labels(_TRANSPORT)  # there from the start, at zero
 
     def router_failing(self, *, failing: bool) -> None:

@@ -83,9 +83,12 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
             while await self.metric("semrouter_requests_total") < requests:
                 pass
 
+    async def metrics(self) -> str:
+        return await (await self.client.get("/metrics")).text()
+
     async def metric(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of `name` that carry `labels`."""
-        text = await (await self.client.get("/metrics")).text()
+        text = await self.metrics()
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         samples = [line for line in text.splitlines() if line.startswith((name + "{", name + " "))]
         return sum(float(line.rsplit(" ", 1)[1]) for line in samples if all(each in line for each in wanted))

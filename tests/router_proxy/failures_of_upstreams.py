@@ -1,0 +1,157 @@
+"""README's failures, staged: the LLM servers."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from tests.stand_ins.raw_server import JSON_HEAD
+
+from .conftest import GENERAL, HARD, REASONING, Proxy
+from .scene import CHAT, STREAMED, Scene, Seen, Stage, read_stream
+
+TOO_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."
+
+
+async def ask(proxy: Proxy, **request: Any) -> Seen:
+    return Seen(proxy=proxy, answer=await proxy.chat(HARD, **request))
+
+
+async def leaves_another_endpoint(scene: Scene) -> Seen:
+    other, url = await scene.start_upstream("other")
+    proxy = await scene.proxy({GENERAL: {"endpoints": [scene.gone_url, url]}})
+    await proxy.check_health()
+    proxy.gateway.upstreams.serving(GENERAL).endpoints[0].is_down = False  # it went down after its last check
+    seen = await ask(proxy, model=GENERAL)
+    await proxy.check_health()
+    assert other.requests_begun == 1
+    return seen
+
+
+async def leaves_a_fallback(scene: Scene) -> Seen:
+    proxy = await scene.proxy({REASONING: {"endpoints": [scene.gone_url], "fallbacks": [GENERAL]}})
+    seen = await ask(proxy)
+    assert proxy.general.requests_begun == 1
+    return seen
+
+
+async def is_gone(scene: Scene, **request: Any) -> Seen:
+    proxy = await scene.proxy({REASONING: {"endpoints": [scene.gone_url]}})
+    return await ask(proxy, **request)
+
+
+async def is_gone_for_who_named_it(scene: Scene) -> Seen:
+    proxy = await scene.proxy({REASONING: {"endpoints": [scene.gone_url], "fallbacks": [GENERAL]}})
+    seen = await ask(proxy, model=REASONING)
+    assert proxy.general.requests_begun == 0
+    return seen
+
+
+async def refuses(scene: Scene, status: int, fallbacks: list[str]) -> Seen:
+    proxy = await scene.proxy({REASONING: {"fallbacks": fallbacks}})
+    proxy.reasoning.refusal = (status, "no")
+    return await ask(proxy)
+
+
+async def finds_it_too_long(scene: Scene) -> Seen:
+    proxy = await scene.proxy({REASONING: {"max_model_len": 4096}, GENERAL: {"max_model_len": 32_768}})
+    proxy.reasoning.refusal = (400, TOO_LONG)
+    seen = await ask(proxy)
+    assert proxy.general.requests_begun == 1
+    return seen
+
+
+async def cannot_take_tools(scene: Scene) -> Seen:
+    proxy = await scene.proxy({REASONING: {"tools": False}})
+    seen = await ask(proxy, tools=[{"type": "function"}])
+    assert proxy.general.requests_begun == 1
+    return seen
+
+
+async def is_full(scene: Scene) -> Seen:
+    proxy = await scene.proxy({REASONING: {"max_in_flight": 1}})
+    proxy.reasoning.held.clear()
+    async with proxy.client.post(CHAT, json=STREAMED | {"model": REASONING}):
+        seen = await ask(proxy)
+        proxy.reasoning.held.set()
+    return seen
+
+
+async def never_begins(scene: Scene) -> Seen:
+    async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    url = await scene.start_raw(hang)
+    return await ask(await scene.proxy({REASONING: {"endpoints": [url], "timeouts": {"first_byte": 0.05}}}))
+
+
+async def breaks_off(scene: Scene) -> Seen:
+    async def die(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(JSON_HEAD + b"Content-Length: 100\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+
+    proxy = await scene.proxy({GENERAL: {"endpoints": [await scene.start_raw(die)]}})
+    return Seen(proxy=proxy, answer=await read_stream(proxy))
+
+
+async def goes_on_for_ever(scene: Scene, pause_seconds: float, timeouts: dict[str, float]) -> Seen:
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"1\r\n \r\n")
+            await writer.drain()
+            await asyncio.sleep(pause_seconds)
+
+    url = await scene.start_raw(drip)
+    proxy = await scene.proxy({GENERAL: {"endpoints": [url], "timeouts": timeouts}})
+    return Seen(proxy=proxy, answer=await read_stream(proxy))
+
+
+async def fails_five_times(scene: Scene) -> Seen:
+    tries: list[None] = []
+
+    async def fail(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(None)
+        writer.write(b"HTTP/1.1 500 Broken\r\nContent-Length: 2\r\n\r\n{}")
+
+    proxy = await scene.proxy({GENERAL: {"endpoints": [await scene.start_raw(fail)]}})
+    for _ in range(5):
+        await read_stream(proxy)
+    seen = await ask(proxy, model=GENERAL)
+    assert len(tries) == 5
+    return seen
+
+
+async def loses_its_client(scene: Scene) -> Seen:
+    proxy = await scene.proxy()
+    proxy.general.held.clear()
+    async with proxy.client.post(CHAT, json=STREAMED) as response:
+        await response.content.readuntil(b"\n\n")
+        response.close()
+    await asyncio.wait_for(proxy.general.cancelled.wait(), 10)
+    await proxy.until_ended(1)
+    return Seen(proxy=proxy, answer=None)
+
+
+FAILURES: dict[str, list[Stage]] = {
+    "an endpoint is gone, and another serves the model": [leaves_another_endpoint],
+    "a decided target is gone, and has a fallback": [leaves_a_fallback],
+    "an upstream is gone, and nobody may stand in for it": [is_gone, is_gone_for_who_named_it],
+    "an upstream answers 502, 503 or 504, and another may stand in for it": [
+        partial(refuses, status=status, fallbacks=[GENERAL]) for status in (502, 503, 504)
+    ],
+    "an upstream answers 503, and nobody may stand in for it": [partial(refuses, status=503, fallbacks=[])],
+    "an upstream answers 500": [partial(refuses, status=500, fallbacks=[GENERAL])],
+    "an upstream answers 429 or any other 4xx": [partial(refuses, status=429, fallbacks=[GENERAL])],
+    "a target refuses a routed request as too long": [finds_it_too_long],
+    "a target cannot take images, tools or that length": [cannot_take_tools],
+    "a target has its `max_in_flight` requests": [is_full],
+    "no first byte within `first_byte`, and nobody may stand in": [never_begins],
+    "an answer breaks off, stalls for `between_chunks`, or takes longer than `total`": [
+        breaks_off,
+        partial(goes_on_for_ever, pause_seconds=60, timeouts={"between_chunks": 0.05}),
+        partial(goes_on_for_ever, pause_seconds=0.02, timeouts={"total": 0.5}),
+    ],
+    "an endpoint fails 5 times in a row": [fails_five_times],
+    "the client leaves": [loses_its_client],
+}
