@@ -9,6 +9,7 @@ from .calibration import Judged
 from .errors import TrainingDataInvalid
 from .evaluation_data import EvaluationRow
 from .inference import Classifier, classify
+from .log_parts import read_log
 
 
 def judge(classifier: Classifier, rows: Sequence[EvaluationRow]) -> list[Judged]:
@@ -23,14 +24,13 @@ def judge(classifier: Classifier, rows: Sequence[EvaluationRow]) -> list[Judged]
 def read_decision_log(file: Path, labels: set[str]) -> list[Judged]:
     """Take the scores of every logged decision; lines without any, as of requests nobody judged, are passed over.
 
-    Raises TrainingDataInvalid for a line that is not JSON, for scores without one of `labels`, and for a log
+    So are lines that a crash cut short. Raises TrainingDataInvalid for scores without one of `labels`, and for a log
     without a single decision.
     """
     try:
-        lines = file.read_bytes().splitlines()
+        judged = [each for place, line in read_log(file) if (each := _read(place, line, labels))]
     except OSError as exc:
         raise TrainingDataInvalid(file, None, exc.strerror or str(exc)) from exc
-    judged = [each for number, line in enumerate(lines, start=1) if (each := _read(file, number, line, labels))]
     if not judged:
         raise TrainingDataInvalid(file, None, "expected decisions with scores, found none")
     return judged
@@ -40,13 +40,19 @@ class _LogLine(msgspec.Struct, frozen=True):
     scores: dict[str, float] | None = None
 
 
-def _read(file: Path, number: int, line: bytes, labels: set[str]) -> Judged | None:
+def _read(place: str, line: bytes, labels: set[str]) -> Judged | None:
+    file, _, number = place.rpartition(":")
     try:
         scores = msgspec.json.decode(line, type=_LogLine).scores
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise TrainingDataInvalid(file, number, f"expected a line of the decision log: {exc}") from exc
+    except msgspec.ValidationError as exc:
+        reason = f"expected a line of the decision log: {exc}"
+        raise TrainingDataInvalid(Path(file), int(number), reason) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
     if scores is None:
         return None
     if not labels <= set(scores):
-        raise TrainingDataInvalid(file, number, f"expected scores for {sorted(labels)}, got {sorted(scores)}")
+        raise TrainingDataInvalid(
+            Path(file), int(number), f"expected scores for {sorted(labels)}, got {sorted(scores)}"
+        )
     return Judged(scores=scores)

@@ -7,6 +7,7 @@ import msgspec
 
 WIDTH, HEIGHT, MARGIN = 420, 280, 42
 COLOURS = ("#2563eb", "#d97706", "#059669", "#7c3aed", "#db2777", "#475569")
+TICKS = ("0", "0.25", "0.5", "0.75", "1")
 Point = tuple[float, float]
 
 
@@ -17,9 +18,20 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     points: Sequence[Point]
 
 
-def line_plot(lines: Sequence[Line], x_label: str, y_label: str, *, diagonal: bool = False) -> str:
-    """Draw curves over the unit square; `diagonal` marks where both axes agree."""
-    drawn = [_axes(x_label, y_label)]
+def line_plot(
+    lines: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    *,
+    diagonal: bool = False,
+    x_ticks: Sequence[str] = TICKS,
+    y_ticks: Sequence[str] = TICKS,
+) -> str:
+    """Draw curves over the unit square; `diagonal` marks where both axes agree.
+
+    Ticks stand at 0, 0.25, 0.5, 0.75 and 1, whatever they are called.
+    """
+    drawn = [_axes(x_label, y_label, x_ticks, y_ticks)]
     if diagonal:
         drawn.append(f'<line {_ends((0, 0), (1, 1))} stroke="#94a3b8" stroke-dasharray="4 4"/>')
     for index, line in enumerate(lines):
@@ -30,11 +42,11 @@ def line_plot(lines: Sequence[Line], x_label: str, y_label: str, *, diagonal: bo
     return _svg([*drawn, *_legend([line.name for line in lines])])
 
 
-def stacked_bars(series: Sequence[tuple[str, Sequence[int]]], x_label: str) -> str:
+def stacked_bars(series: Sequence[tuple[str, Sequence[int]]], x_label: str, counted: str = "rows") -> str:
     """Draw one bar per position, the series stacked; bars span 0..1 on the horizontal axis."""
     totals = [sum(column) for column in zip(*(values for _, values in series), strict=True)]
     tallest, bars = max(totals, default=0) or 1, len(totals) or 1
-    drawn = [_axes(x_label, f"rows (highest bar {tallest})")]
+    drawn = [_axes(x_label, f"{counted} (highest bar {tallest})")]
     for position in range(len(totals)):
         base = 0
         for index, (_, values) in enumerate(series):
@@ -74,11 +86,11 @@ def _svg(parts: Sequence[str]) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img">{"".join(parts)}</svg>'
 
 
-def _axes(x_label: str, y_label: str) -> str:
+def _axes(x_label: str, y_label: str, x_ticks: Sequence[str] = TICKS, y_ticks: Sequence[str] = TICKS) -> str:
     ticks = "".join(
-        f'<text x="{_x(tick):.1f}" y="{_y(0) + 15:.1f}" text-anchor="middle">{tick:g}</text>'
-        f'<text x="{_x(0) - 6:.1f}" y="{_y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>'
-        for tick in (0, 0.25, 0.5, 0.75, 1)
+        f'<text x="{_x(at):.1f}" y="{_y(0) + 15:.1f}" text-anchor="middle">{escape(across)}</text>'
+        f'<text x="{_x(0) - 6:.1f}" y="{_y(at) + 4:.1f}" text-anchor="end">{escape(up)}</text>'
+        for at, across, up in zip((0, 0.25, 0.5, 0.75, 1), x_ticks, y_ticks, strict=True)
     )
     return (
         f'<line {_ends((0, 0), (1, 0))} stroke="#334155"/><line {_ends((0, 0), (0, 1))} stroke="#334155"/>{ticks}'

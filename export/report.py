@@ -1,11 +1,9 @@
 """An evaluation as tables: once for the terminal, once as a self-contained HTML page with plots."""
 
 from collections.abc import Sequence
-from html import escape
-
-import msgspec
 
 from .evaluation import Evaluation, Group
+from .html_page import Plot, Table, html_page, text_table
 from .metrics import Figure
 from .plots import Line, heat_map, line_plot, stacked_bars
 
@@ -17,22 +15,6 @@ _NAMES = {
     "ece": "calibration error (ECE)",
     "brier": "Brier score",
 }
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #0f172a; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; } td, th { padding: .2rem .8rem .2rem 0; text-align: left; }
-th { border-bottom: 1px solid #cbd5e1; font-weight: 600; } td + td { font-variant-numeric: tabular-nums; }
-svg text { font: 11px system-ui, sans-serif; fill: #334155; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); } figure { margin: 0; }
-"""
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """A titled table of texts; the first row of `rows` is not a heading."""
-
-    title: str
-    heading: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
@@ -80,26 +62,18 @@ def tables(evaluation: Evaluation) -> list[Table]:
 
 
 def text_report(evaluation: Evaluation) -> str:
-    return "\n\n".join([_headline(evaluation), *(_text_table(table) for table in tables(evaluation))])
+    return "\n\n".join([_headline(evaluation), *(text_table(table) for table in tables(evaluation))])
 
 
 def html_report(evaluation: Evaluation) -> str:
-    """Return one page that needs nothing else: no script, no font, no picture from elsewhere."""
-    headline = escape(_headline(evaluation))
-    body = "".join(f"<h2>{escape(table.title)}</h2>{_html_table(table)}" for table in tables(evaluation))
-    plots = "".join(f"<figure><h2>{escape(title)}</h2>{plot}</figure>" for title, plot in _plots(evaluation))
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{headline}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{headline}</h1>"
-        f'<div class="plots">{plots}</div>{body}</body></html>\n'
-    )
+    return html_page(_headline(evaluation), _plots(evaluation), tables(evaluation))
 
 
 def _headline(evaluation: Evaluation) -> str:
     return f"Bundle {evaluation.bundle} on {evaluation.rows} prompts of {evaluation.data}"
 
 
-def _plots(evaluation: Evaluation) -> list[tuple[str, str]]:
+def _plots(evaluation: Evaluation) -> list[Plot]:
     watched = evaluation.watched_label
     reliability = Line(name="", points=[(each.confidence, each.accuracy) for each in evaluation.calibration])
     shares = Line(name=f"share to {watched}", points=[(each.score, each.share) for each in evaluation.cutoffs])
@@ -142,16 +116,3 @@ def _cells(figure: Figure) -> tuple[str, str]:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
-
-
-def _text_table(table: Table) -> str:
-    rows = [table.heading, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([table.title, "-" * len(table.title), *lines])
-
-
-def _html_table(table: Table) -> str:
-    heading = "".join(f"<th>{escape(cell)}</th>" for cell in table.heading)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
-    return f"<table><tr>{heading}</tr>{rows}</table>"

@@ -6,6 +6,7 @@ from export.commands import COMMANDS as EXPORT_COMMANDS
 from local.commands import COMMANDS as LOCAL_COMMANDS
 from local.drift_commands import COMMANDS as DRIFT_COMMANDS
 from local.policy_commands import COMMANDS as POLICY_COMMANDS
+from local.report_command import COMMANDS as REPORT_COMMANDS
 from router_proxy.commands import COMMANDS as PROXY_COMMANDS
 
 
@@ -15,7 +16,14 @@ def main() -> None:
     """Route each request to the cheapest model that answers it well."""
 
 
-for command in (*LOCAL_COMMANDS, *POLICY_COMMANDS, *DRIFT_COMMANDS, *PROXY_COMMANDS, *EXPORT_COMMANDS):
+for command in (
+    *LOCAL_COMMANDS,
+    *POLICY_COMMANDS,
+    *REPORT_COMMANDS,
+    *DRIFT_COMMANDS,
+    *PROXY_COMMANDS,
+    *EXPORT_COMMANDS,
+):
     main.add_command(command)
 
 if __name__ == "__main__":

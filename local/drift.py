@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from prometheus_client.utils import floatToGoString
 
+from export.log_parts import PlacedLine
 from router_proxy.metrics import CONFIDENCE_BOUNDS
 
 from .decision_log import read_lines
@@ -34,7 +35,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     confidences: dict[str, float]
 
 
-def take_baseline(log: Iterable[bytes]) -> Baseline:
+def take_baseline(log: Iterable[PlacedLine]) -> Baseline:
     """Count the decisions in a log; lines without one, or broken, are skipped."""
     winners: Counter[str] = Counter()
     confidences = Counter(dict.fromkeys(_BINS, 0))

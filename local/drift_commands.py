@@ -1,15 +1,14 @@
 """`semrouter drift-rules`: a decision log as the baseline that live decisions are compared with."""
 
 import re
-from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 import yaml
 
+from .decision_log import LOGS, open_logs
 from .drift import drift_rules, take_baseline
-from .errors import LogUnusable
+from .errors import LogInvalid
 
 _FEW_DECISIONS = 1000
 
@@ -21,7 +20,7 @@ def _check_window(_context: click.Context, _parameter: click.Parameter, window: 
 
 
 @click.command("drift-rules")
-@click.argument("logs", nargs=-1, required=True, type=click.File("rb"))
+@LOGS
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -35,11 +34,11 @@ def _check_window(_context: click.Context, _parameter: click.Parameter, window: 
     callback=_check_window,
     help="How much live traffic is compared, such as 30m or 1d.",
 )
-def write_drift_rules(*, logs: tuple[BinaryIO, ...], output: Path, window: str) -> None:
-    """Write Prometheus rules that compare live decisions with those in the decision LOGS."""
-    baseline = take_baseline(chain.from_iterable(logs))
+def write_drift_rules(*, logs: tuple[str, ...], output: Path, window: str) -> None:
+    """Write Prometheus rules that compare live decisions with those in decision LOGs."""
+    baseline = take_baseline(open_logs(logs))
     if not baseline.decisions:
-        raise LogUnusable(f"{logs[0].name}: expected lines with winner and confidence, got none")
+        raise LogInvalid(f"{logs[0]}: expected lines with winner and confidence, got none")
     output.write_text(yaml.safe_dump(drift_rules(baseline, window), sort_keys=False, width=1000), encoding="utf-8")
     shares = ", ".join(f"{winner} {share:.1%}" for winner, share in sorted(baseline.winners.items()))
     click.echo(f"{output}: baseline of {baseline.decisions} decisions: {shares}")

@@ -6,7 +6,7 @@ PolicyRefused          a policy has errors, or did not decide as its tests expec
 ScoresInvalid          scores that a policy cannot be applied to
 LiveScoresUnavailable  a live proxy gave no scores for a text
 PricesInvalid          a price list that cannot be used
-LogUnusable            a decision log without what a command needs of it
+LogInvalid             a decision log that cannot be read
 """
 
 import click
@@ -44,5 +44,5 @@ class PricesInvalid(LocalError):
     """A price list that cannot be read or lacks a target."""
 
 
-class LogUnusable(LocalError):
-    """A decision log none of whose lines has what is asked for."""
+class LogInvalid(LocalError):
+    """A decision log, or a line of it, that cannot be used; the message gives file and line."""

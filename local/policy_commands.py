@@ -5,7 +5,6 @@ import os
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 import msgspec
@@ -16,6 +15,7 @@ from routing_policy.policy import Policy, label_errors
 from routing_policy.policy_file import load_cases, load_policy
 from routing_policy.policy_forms import CaseForm
 
+from .decision_log import LOGS, open_logs
 from .errors import PolicyRefused
 from .live_scores import LiveScores
 from .policy_cases import CaseResult, Verdict, case_name, complete_scores, parse_scores, run_case
@@ -39,7 +39,6 @@ PROXY_KEY = click.option("--key-env", metavar="VARIABLE", help="The environment 
 PRICES = click.option(
     "--prices", type=FILE, help="YAML: target to {prompt, completion}, the price of a million tokens."
 )
-LOG = click.File("rb")
 
 
 def _load(_context: click.Context, _parameter: click.Parameter, file: Path) -> Policy:
@@ -182,23 +181,28 @@ async def _live_scores(live: LiveScores, policy: Policy, text: str) -> dict[str,
 
 @policy.command("replay")
 @click.argument("file", type=FILE, callback=_load)
-@click.argument("log", type=LOG)
+@LOGS
 @PRICES
 @AS_JSON
-def replay_log(*, file: Policy, log: BinaryIO, prices: Path | None, as_json: bool) -> None:
-    """Send the decision LOG (JSON lines, - for standard input) through the policy FILE and show what moves."""
-    _show(replay(log, file), ("log", Path(file.file).name), prices, as_json=as_json)
+def replay_log(*, file: Policy, logs: tuple[str, ...], prices: Path | None, as_json: bool) -> None:
+    """Send decision LOGs (with their rotated parts; - is standard input) through the policy FILE; show what moves."""
+    _show(replay(open_logs(logs), file), ("log", Path(file.file).name), prices, as_json=as_json)
 
 
 @policy.command()
 @click.argument("old", type=FILE, callback=_load)
 @click.argument("new", type=FILE, callback=_load)
-@click.argument("log", type=LOG)
+@LOGS
 @PRICES
 @AS_JSON
-def diff(*, old: Policy, new: Policy, log: BinaryIO, prices: Path | None, as_json: bool) -> None:
-    """Send the decision LOG through the policies OLD and NEW and show what moves between them."""
-    _show(compare(log, old, new), (f"old {old.revision[:6]}", f"new {new.revision[:6]}"), prices, as_json=as_json)
+def diff(*, old: Policy, new: Policy, logs: tuple[str, ...], prices: Path | None, as_json: bool) -> None:
+    """Send decision LOGs through the policies OLD and NEW and show what moves between them."""
+    _show(
+        compare(open_logs(logs), old, new),
+        (f"old {old.revision[:6]}", f"new {new.revision[:6]}"),
+        prices,
+        as_json=as_json,
+    )
 
 
 def _show(result: Replay, names: tuple[str, str], prices: Path | None, *, as_json: bool) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from export.log_parts import PlacedLine
 from routing_policy.decision import decide
 from routing_policy.policy import NON_REASONING, REASONING, BinaryPolicy, Policy, RulesPolicy, policy_labels
 
 from .decision_log import LogLine, read_lines
+from .token_estimate import Flow, Flows, Route, TokenEstimate, estimate_tokens
 
 NO_TARGET = "(none)"
 
@@ -30,14 +32,6 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     share: float
 
 
-class TokenEstimate(msgspec.Struct, frozen=True, kw_only=True):
-    target: str
-    prompt_before: int
-    prompt_after: int
-    completion_before: int
-    completion_after: int
-
-
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """Shares are of the replayed lines. Tokens are those of the `estimated` lines, whose usage the log has.
 
@@ -49,7 +43,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     replayed: int
     without_scores: int
     other_labels: int
-    malformed: tuple[int, ...]  # line numbers
+    malformed: tuple[str, ...]  # where they stand, as file:number
     moved: int
     moved_share: float
     targets: tuple[TargetShare, ...]
@@ -58,37 +52,12 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[TokenEstimate, ...]
 
 
-class _Flow(msgspec.Struct, kw_only=True):
-    """Requests that share where they went, where one policy sends them and where the other does."""
-
-    requests: int = 0
-    with_usage: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    def add(self, line: LogLine) -> None:
-        self.requests += 1
-        if tokens := line.tokens:
-            self.with_usage += 1
-            self.prompt_tokens += tokens.prompt_tokens
-            self.completion_tokens += tokens.completion_tokens
-
-
-class _Route(msgspec.Struct, frozen=True, kw_only=True):
-    logged: str
-    before: str
-    after: str
-
-
-_Flows = Mapping[_Route, _Flow]
-
-
-def replay(log: Iterable[bytes], policy: Policy) -> Replay:
+def replay(log: Iterable[PlacedLine], policy: Policy) -> Replay:
     """Compare where the log's requests went with where `policy` sends them."""
     return _replayed(log, [policy], lambda line, _: line.target or NO_TARGET, lambda _, scores: _target(policy, scores))
 
 
-def compare(log: Iterable[bytes], old: Policy, new: Policy) -> Replay:
+def compare(log: Iterable[PlacedLine], old: Policy, new: Policy) -> Replay:
     """Compare where two policies send the log's requests."""
     return _replayed(log, [old, new], lambda _, scores: _target(old, scores), lambda _, scores: _target(new, scores))
 
@@ -96,20 +65,20 @@ def compare(log: Iterable[bytes], old: Policy, new: Policy) -> Replay:
 _Destination = Callable[[LogLine, Mapping[str, float]], str]
 
 
-def _replayed(log: Iterable[bytes], policies: list[Policy], before: _Destination, after: _Destination) -> Replay:
-    flows: defaultdict[_Route, _Flow] = defaultdict(_Flow)
+def _replayed(log: Iterable[PlacedLine], policies: list[Policy], before: _Destination, after: _Destination) -> Replay:
+    flows: defaultdict[Route, Flow] = defaultdict(Flow)
     skipped: Counter[str] = Counter()
-    malformed: list[int] = []
-    for number, line in read_lines(log):
+    malformed: list[str] = []
+    for place, line in read_lines(log):
         if line is None:
-            malformed.append(number)
+            malformed.append(place)
         elif line.scores is None:
             skipped["without scores"] += 1
         elif not all(_has_labels(policy, line.scores) for policy in policies):
             skipped["other labels"] += 1
         else:
-            route = _Route(
-                logged=line.target or NO_TARGET, before=before(line, line.scores), after=after(line, line.scores)
+            route = Route(
+                logged=line.writer or NO_TARGET, before=before(line, line.scores), after=after(line, line.scores)
             )
             flows[route].add(line)
     return _report(flows, skipped, malformed)
@@ -127,11 +96,11 @@ def _has_labels(policy: Policy, scores: Mapping[str, float]) -> bool:
             return policy_labels(policy) <= scores.keys()
 
 
-def _report(flows: _Flows, skipped: Counter[str], malformed: list[int]) -> Replay:
+def _report(flows: Flows, skipped: Counter[str], malformed: list[str]) -> Replay:
     replayed = sum(flow.requests for flow in flows.values())
     moves = _moves(flows, replayed)
     moved = sum(move.requests for move in moves)
-    estimable, tokens = _tokens(flows)
+    estimable, tokens = estimate_tokens(flows)
     return Replay(
         lines=replayed + skipped.total() + len(malformed),
         replayed=replayed,
@@ -151,7 +120,7 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def _targets(flows: _Flows, replayed: int) -> tuple[TargetShare, ...]:
+def _targets(flows: Flows, replayed: int) -> tuple[TargetShare, ...]:
     before: Counter[str] = Counter()
     after: Counter[str] = Counter()
     for route, flow in flows.items():
@@ -169,7 +138,7 @@ def _targets(flows: _Flows, replayed: int) -> tuple[TargetShare, ...]:
     )
 
 
-def _moves(flows: _Flows, replayed: int) -> tuple[Move, ...]:
+def _moves(flows: Flows, replayed: int) -> tuple[Move, ...]:
     counted: Counter[tuple[str, str]] = Counter()
     for route, flow in flows.items():
         if route.before != route.after:
@@ -178,39 +147,3 @@ def _moves(flows: _Flows, replayed: int) -> tuple[Move, ...]:
         Move(source=source, destination=destination, requests=requests, share=_share(requests, replayed))
         for (source, destination), requests in counted.most_common()
     )
-
-
-def _tokens(flows: _Flows) -> tuple[int, tuple[TokenEstimate, ...]]:
-    """Return how many requests could be estimated, and the tokens of each target before and after."""
-    means = _mean_completions(flows)
-    estimable = {
-        route: flow for route, flow in flows.items() if flow.with_usage and {route.before, route.after} <= means.keys()
-    }
-    targets = sorted({target for route in estimable for target in (route.before, route.after)})
-    estimates = tuple(_token_estimate(target, estimable, means) for target in targets)
-    return sum(flow.with_usage for flow in estimable.values()), estimates
-
-
-def _mean_completions(flows: _Flows) -> dict[str, float]:
-    written: Counter[str] = Counter()
-    requests: Counter[str] = Counter()
-    for route, flow in flows.items():
-        written[route.logged] += flow.completion_tokens
-        requests[route.logged] += flow.with_usage
-    return {target: written[target] / requests[target] for target in requests if requests[target]}
-
-
-def _token_estimate(target: str, flows: _Flows, means: Mapping[str, float]) -> TokenEstimate:
-    before = [(route, flow) for route, flow in flows.items() if route.before == target]
-    after = [(route, flow) for route, flow in flows.items() if route.after == target]
-    return TokenEstimate(
-        target=target,
-        prompt_before=sum(flow.prompt_tokens for _, flow in before),
-        prompt_after=sum(flow.prompt_tokens for _, flow in after),
-        completion_before=round(sum(_completion(route, flow, target, means) for route, flow in before)),
-        completion_after=round(sum(_completion(route, flow, target, means) for route, flow in after)),
-    )
-
-
-def _completion(route: _Route, flow: _Flow, target: str, means: Mapping[str, float]) -> float:
-    return flow.completion_tokens if route.logged == target else flow.with_usage * means[target]

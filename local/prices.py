@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from .errors import PricesInvalid
-from .policy_replay import TokenEstimate
+from .token_estimate import TokenEstimate
 
 Price = Annotated[float, msgspec.Meta(ge=0)]
 _MILLION = 1_000_000
@@ -41,10 +41,10 @@ def cost_change(tokens: Iterable[TokenEstimate], prices: dict[str, TargetPrice])
     if unpriced := sorted({estimate.target for estimate in tokens} - prices.keys()):
         raise PricesInvalid(f"prices: expected a price for {', '.join(unpriced)}")
     return CostChange(
-        before=sum(_cost(prices[each.target], each.prompt_before, each.completion_before) for each in tokens),
-        after=sum(_cost(prices[each.target], each.prompt_after, each.completion_after) for each in tokens),
+        before=sum(cost(prices[each.target], each.prompt_before, each.completion_before) for each in tokens),
+        after=sum(cost(prices[each.target], each.prompt_after, each.completion_after) for each in tokens),
     )
 
 
-def _cost(price: TargetPrice, prompt_tokens: int, completion_tokens: int) -> float:
+def cost(price: TargetPrice, prompt_tokens: int, completion_tokens: int) -> float:
     return (prompt_tokens * price.prompt + completion_tokens * price.completion) / _MILLION

@@ -37,9 +37,9 @@ def _skipped(replay: Replay) -> Iterator[str]:
     if replay.other_labels:
         yield f"{replay.other_labels:,} with scores of other labels than the policy needs"
     if replay.malformed:
-        named = ", ".join(str(number) for number in replay.malformed[:_LINES_NAMED])
+        named = ", ".join(replay.malformed[:_LINES_NAMED])
         more = ", ..." if len(replay.malformed) > _LINES_NAMED else ""
-        yield f"{len(replay.malformed):,} malformed: line {named}{more}"
+        yield f"{len(replay.malformed):,} malformed: {named}{more}"
 
 
 def _tokens(replay: Replay) -> Iterator[str]:

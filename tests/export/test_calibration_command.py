@@ -106,7 +106,8 @@ def test_what_makes_no_sense_is_a_usage_error(options: list[str], message: str, 
     [
         pytest.param('{"scores": null}', "expected decisions with scores, found none", id="no decision"),
         pytest.param('{"scores": {"math": 1}}', r"decisions.jsonl:1: expected scores for \['reasoning'\]", id="labels"),
-        pytest.param('{"scores": null}\nx', r"decisions.jsonl:2: expected a line of the decision log", id="not JSON"),
+        pytest.param('{"scores": [1]}', r"decisions.jsonl:1: expected a line of the decision log", id="not scores"),
+        pytest.param('{"scores": {"reason', "expected decisions with scores, found none", id="cut short"),
     ],
 )
 def test_a_log_without_usable_scores_is_refused(content: str, message: str, tmp_path: Path) -> None:
@@ -114,6 +115,15 @@ def test_a_log_without_usable_scores_is_refused(content: str, message: str, tmp_
 
     with pytest.raises(TrainingDataInvalid, match=message):
         read_decision_log(tmp_path / "decisions.jsonl", {"reasoning"})
+
+
+def test_a_rotated_log_is_read_whole_but_for_a_line_cut_short(tmp_path: Path) -> None:
+    (tmp_path / "decisions.jsonl.1").write_text('{"scores": {"reasoning": 0.1}}\n{"scores": {"rea\n')
+    (tmp_path / "decisions.jsonl").write_text('{"scores": {"reasoning": 0.2}}\n')
+
+    judged = read_decision_log(tmp_path / "decisions.jsonl", {"reasoning"})
+
+    assert [each.scores for each in judged] == [{"reasoning": 0.1}, {"reasoning": 0.2}]
 
 
 def test_a_policy_the_bundle_cannot_serve_is_named(tmp_path: Path, policy_file: Path, data: Path) -> None:

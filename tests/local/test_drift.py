@@ -28,7 +28,7 @@ EVEN = [line("reasoning", 0.97)] * 5 + [line("non-reasoning", 0.75)] * 5
 def test_a_baseline_has_the_shares_of_winners_and_of_confidences() -> None:
     log = [*EVEN, line("reasoning", 0.8), line("reasoning", 1.0)]
 
-    baseline = take_baseline(log)
+    baseline = take_baseline(("log:1", each) for each in log)
 
     assert baseline.decisions == 12
     assert baseline.winners == {"reasoning": 7 / 12, "non-reasoning": 5 / 12}
@@ -42,7 +42,7 @@ def test_a_baseline_has_the_shares_of_winners_and_of_confidences() -> None:
 def test_lines_without_a_decision_are_skipped() -> None:
     log = [b'{"outcome": "off", "winner": null, "confidence": null}\n', b"{broken\n", b"\n", line("general", 0.9)]
 
-    assert take_baseline(log).winners == {"general": 1.0}
+    assert take_baseline(("log:1", each) for each in log).winners == {"general": 1.0}
 
 
 def written(tmp_path: Path, log: list[bytes], *options: str) -> Path:

@@ -305,7 +305,7 @@ class TestReplay:
         assert result.stdout.splitlines() == [
             "2 of 4 lines replayed; 1 (50.0%) move",
             "1 without scores: no decision was taken on them",
-            "1 malformed: line 4",
+            f"1 malformed: {log}:4",
             "",
             "target                log      stricter.yaml",
             "mid             1 (50.0%)         2 (100.0%)",
@@ -324,6 +324,19 @@ class TestReplay:
         result = semrouter("replay", policy, "-", given=LOG)
 
         assert result.stdout.startswith("2 of 4 lines replayed; 0 (0.0%) move\n")
+
+    def test_the_parts_a_log_was_rotated_into_are_read_and_several_logs_are_one(
+        self, tmp_path: Path, policy: Path, log: Path
+    ) -> None:
+        for name in ("decisions.jsonl", "decisions.jsonl.1", "decisions.jsonl.10", "decisions.jsonl.gz"):
+            (tmp_path / name).write_bytes(LOG)
+
+        result = semrouter(
+            "replay", policy, tmp_path / "decisions.jsonl", written(tmp_path, "other.jsonl", LOG.decode())
+        )
+
+        assert result.stdout.splitlines()[0] == "8 of 16 lines replayed; 0 (0.0%) move"
+        assert f"4 malformed: {log}.10:4, {log}.1:4, {log}:4, {tmp_path}/other.jsonl:4" in result.stdout
 
     def test_a_log_that_is_not_there_exits_with_2(self, policy: Path) -> None:
         assert semrouter("replay", policy, "absent.jsonl").exit_code == 2
@@ -346,7 +359,7 @@ class TestDiff:
 
         document: dict[str, Any] = msgspec.json.decode(result.stdout)
         assert document["moves"] == [{"source": "big", "destination": "mid", "requests": 1, "share": 0.5}]
-        assert document["malformed"] == [4]
+        assert document["malformed"] == [f"{log}:4"]
         assert document["cost"] is None
 
     def test_a_log_without_usage_says_so(self, tmp_path: Path, policy: Path, log: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from local.errors import PricesInvalid
-from local.policy_replay import TokenEstimate
 from local.prices import TargetPrice, cost_change, load_prices
+from local.token_estimate import TokenEstimate
 
 MOVED = [
     TokenEstimate(

@@ -16,7 +16,9 @@ def test_the_schema_in_configs_is_current_else_run_semrouter_policy_schema(name:
     assert (CONFIGS / name).read_bytes() == schemas()[name]
 
 
-@pytest.mark.parametrize("name", ["semantic-router-binary.yaml", "semantic-router.yaml", "upstreams.yaml", "canaries.yaml"])
+@pytest.mark.parametrize(
+    "name", ["semantic-router-binary.yaml", "semantic-router.yaml", "upstreams.yaml", "canaries.yaml"]
+)
 def test_an_editor_finds_the_schema_of_a_file_in_configs(name: str) -> None:
     first_line = (CONFIGS / name).read_text().splitlines()[0]
 
