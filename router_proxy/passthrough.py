@@ -13,7 +13,10 @@ from .multipart import multipart_model
 from .placement import Choice, Plan, as_asked
 
 # What vLLM serves outside /v1.
-PATHS = ("/tokenize", "/detokenize", "/pooling", "/classify", "/score", "/rerank", "/v2/rerank")
+PATHS = (
+    *("/tokenize", "/detokenize", "/pooling", "/classify", "/score", "/rerank", "/v2/rerank", "/v2/embed"),
+    *("/generative_scoring", "/inference/v1/generate", "/cohere/v2/chat"),
+)
 
 
 async def pass_on(request: web.Request) -> web.StreamResponse:
