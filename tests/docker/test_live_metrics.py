@@ -31,7 +31,7 @@ WITHOUT_DATA = {
     "triton: GPU power": NO_GPU,
 }
 # Series that begin with the first failure.
-ONLY_AFTER_FAILURES = {"semrouter:failopen:ratio_rate5m"}
+ONLY_AFTER_FAILURES = {"semrouter:failopen:ratio_rate5m", "semrouter_decision_log_dropped_total"}
 NOT_STAGED_LIVE = {"TritonQueueing": "needs more load than the machine under test can take; alerts.yaml stages it"}
 RAISED_BY_A_SLOW_MACHINE = {"SemrouterClassifierSlow", "TritonQueueing", "TritonDown", "SemrouterProxyDown"}
 DEADLINE_SECONDS = 60
@@ -73,6 +73,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 async def stack(tmp_path: Path, start_triton: StartTriton, start_proxy: StartProxy) -> AsyncIterator[Stack]:
     policy = tmp_path / "policy.yaml"
     shutil.copyfile(CHECKOUT / "configs" / "semantic-router-binary.yaml", policy)
+    (tmp_path / "log").mkdir()
     (tmp_path / "canaries.yaml").write_text(CANARIES, encoding="utf-8")
     triton = start_triton(make_repository(tmp_path), policy)
     proxy = await start_proxy(
@@ -80,6 +81,7 @@ async def stack(tmp_path: Path, start_triton: StartTriton, start_proxy: StartPro
         SEMROUTER_BREAKER_FAILURES="20",
         SEMROUTER_CANARIES=str(tmp_path / "canaries.yaml"),
         SEMROUTER_CANARY_SECONDS="0.2",
+        SEMROUTER_DECISION_LOG=str(tmp_path / "log" / "decisions.jsonl"),
         SEMROUTER_HEALTH_INTERVAL_SECONDS="0.2",
         SEMROUTER_ROUTING_BUDGET_MS="1000",
         SEMROUTER_SHADOW_QUEUE="1",
@@ -185,7 +187,9 @@ async def test_every_panel_and_every_rule_has_data_on_a_stack_under_load(stack: 
 
 
 async def change_what_can_be_refused_or_lost(stack: Stack) -> None:
-    """Give Triton a policy that it refuses, and the proxy an upstream that nobody serves."""
+    """Give Triton a policy that it refuses, the proxy an upstream that nobody serves, the log no place."""
+    shutil.rmtree(stack.directory / "log", ignore_errors=True)
+    await stack.proxy.chat(f"hard {next(NUMBERS)}", mode="auto")
     (stack.directory / "policy.yaml").write_text("{}", encoding="utf-8")
     file = stack.directory / "upstreams.yaml"
     form = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -219,7 +223,10 @@ async def end_the_proxy(stack: Stack) -> None:
 
 # In this order on one stack; each cause is repeated until Prometheus has seen it.
 CAUSES: list[tuple[Callable[[Stack], Awaitable[None]], list[str]]] = [
-    (change_what_can_be_refused_or_lost, ["SemrouterPolicyError", "SemrouterEndpointDown", "SemrouterUpstreamDown"]),
+    (
+        change_what_can_be_refused_or_lost,
+        ["SemrouterPolicyError", "SemrouterEndpointDown", "SemrouterUpstreamDown", "SemrouterDecisionLogDropping"],
+    ),
     (
         break_stub_upstream_and_files,
         [
