@@ -81,19 +81,17 @@ def with_model(raw: bytes, model: str) -> bytes:
 
 def with_params(raw: bytes, params: Mapping[str, Any]) -> bytes:
     """Return the JSON object `raw` with `params` merged in deeply; `params` win, untouched members keep their bytes."""
-    if not params:
-        return raw
-    members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    for name, value in params.items():
-        present = msgspec.json.decode(members[name]) if name in members else None
-        members[name] = msgspec.Raw(msgspec.json.encode(_merged(present, value)))
+    return _merged(raw, params) if params else raw
+
+
+def _merged(present: bytes | msgspec.Raw, wins: Any) -> bytes:
+    """Return `wins` as JSON, over the members of `present` where both are objects; only names met are read."""
+    if not isinstance(wins, Mapping) or not bytes(present).lstrip().startswith(b"{"):
+        return msgspec.json.encode(wins)
+    members = msgspec.json.decode(present, type=dict[str, msgspec.Raw])
+    for name, value in wins.items():
+        members[name] = msgspec.Raw(_merged(members.get(name, b""), value))
     return msgspec.json.encode(members)
-
-
-def _merged(present: Any, wins: Any) -> Any:
-    if not isinstance(present, dict) or not isinstance(wins, dict):
-        return wins
-    return present | {name: _merged(present.get(name), value) for name, value in wins.items()}
 
 
 def _insert_first(raw: bytes, member: bytes) -> bytes:

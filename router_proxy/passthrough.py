@@ -5,7 +5,7 @@ from aiohttp import web
 from .arrival import read_bytes
 from .body import read_body
 from .delivery import deliver
-from .errors import RequestInvalid
+from .errors import RequestInvalid, RouteUnknown
 from .exchange import Exchange
 from .gateway import Gateway
 from .keys import REQUEST_ID, gateway_of
@@ -18,9 +18,13 @@ PATHS = (
     *("/generative_scoring", "/inference/v1/generate", "/cohere/v2/chat"),
 )
 
+# An operator's, not a client's: they load files of the server's.
+_CLOSED = frozenset({"/v1/load_lora_adapter", "/v1/unload_lora_adapter"})
+
 
 async def pass_on(request: web.Request) -> web.StreamResponse:
     gateway = gateway_of(request)
+    _check_path(request)
     with gateway.admission.admit(request, gateway.upstreams):
         raw = await read_bytes(request, gateway)
         upstream = gateway.upstreams.serving(_requested_model(request, raw))
@@ -31,6 +35,7 @@ async def pass_on_by_id(request: web.Request) -> web.StreamResponse:
     """Pass on what is about one stored response to who keeps it; where nobody does, some upstream says so."""
     gateway = gateway_of(request)
     upstreams = gateway.upstreams
+    _check_path(request)
     with gateway.admission.admit(request, upstreams):
         raw = await read_bytes(request, gateway)
         holder = await gateway.stored.find(request.match_info["id"], upstreams)
@@ -48,6 +53,12 @@ async def _deliver(request: web.Request, gateway: Gateway, plan: Plan) -> web.St
         return await deliver(request, gateway.session, plan, exchange)
     finally:
         gateway.metrics.upstreams_asked(exchange)
+
+
+def _check_path(request: web.Request) -> None:
+    """Refuse what a server, or a proxy before it, may take for a path that is none of the client's business."""
+    if request.path in _CLOSED or {".", ".."} & set(request.path.split("/")):
+        raise RouteUnknown(f"There is nothing at {request.method} {request.path}.")
 
 
 def _requested_model(request: web.Request, raw: bytes) -> str:

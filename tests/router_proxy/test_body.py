@@ -82,6 +82,20 @@ def test_params_win_deeply_and_the_rest_keeps_its_bytes() -> None:
     assert b'"n":1.0' in merged
 
 
+def test_members_beside_a_merged_one_keep_their_bytes_too() -> None:
+    raw = rb'{"kwargs": {"a": 1e2, "b": 1.10, "c": 1e999, "d": "\u00fc", "e": {"f": 12345678901234567890123}}}'
+
+    merged = with_params(raw, {"kwargs": {"e": {"g": True}}})
+
+    kept = rb'"a":1e2,"b":1.10,"c":1e999,"d":"\u00fc","e":{"f":12345678901234567890123,"g":true}'
+    assert merged == b'{"kwargs":{' + kept + b"}}"
+
+
+@pytest.mark.parametrize("present", ["null", "7", '"x"', "[1]"])
+def test_an_object_takes_the_place_of_what_is_none(present: str) -> None:
+    assert with_params(f'{{"kwargs": {present}}}'.encode(), {"kwargs": {"a": 1}}) == b'{"kwargs":{"a":1}}'
+
+
 def test_no_params_change_nothing() -> None:
     assert with_params(b'{ "a": 1 }', {}) == b'{ "a": 1 }'
 

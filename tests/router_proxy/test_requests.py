@@ -169,7 +169,18 @@ async def test_a_body_that_only_claims_to_be_gzipped_is_refused(proxy: Proxy) ->
     assert (answer.status, answer.body["error"]["code"]) == (400, "invalid_body")
 
 
-async def test_the_params_of_a_target_are_merged_into_the_body(start_proxy: StartProxy, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "ask", "merged"),
+    [
+        (CHAT, {"messages": [user(HARD)]}, {"thinking": True, "x": 1}),
+        ("/v1/completions", {"prompt": HARD}, {"thinking": True, "x": 1}),
+        ("/v1/responses", {"input": HARD}, {"thinking": False, "x": 1}),
+        ("/v1/messages", {"messages": [user(HARD)]}, {"thinking": False, "x": 1}),
+    ],
+)
+async def test_the_params_of_a_target_are_merged_where_the_body_has_a_place_for_them(
+    start_proxy: StartProxy, tmp_path: Path, path: str, ask: dict[str, Any], merged: dict[str, Any]
+) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(f"""
         reasoning_model: {{name: thinking, model: {REASONING}, params: {{chat_template_kwargs: {{thinking: true}}}}}}
@@ -180,12 +191,13 @@ async def test_the_params_of_a_target_are_merged_into_the_body(start_proxy: Star
     async with StandInTriton(load_policy(policy)).serving() as triton_url:
         proxy = await start_proxy(triton_url, SEMROUTER_CONFIG=str(policy))
 
-        answer = await proxy.chat(HARD, chat_template_kwargs={"thinking": False, "x": 1}, temperature=0.7)
+        body = {"model": "router", **ask, "chat_template_kwargs": {"thinking": False, "x": 1}, "temperature": 0.7}
+        answer = await proxy.post(path, body, mode="auto")
 
     sent = json.loads(body_received(answer.body))
     assert answer.headers["x-semrouter-target"] == "thinking"
     assert (sent["model"], sent["temperature"]) == (REASONING, 0.7)
-    assert sent["chat_template_kwargs"] == {"thinking": True, "x": 1}
+    assert sent["chat_template_kwargs"] == merged
 
 
 async def test_a_body_that_stalls_is_refused(start_proxy: StartProxy, stand_in_url: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.stand_ins.triton import StandInTriton
 from tests.stand_ins.upstream import body_received
@@ -87,6 +88,23 @@ async def test_any_other_path_is_forwarded_by_model(proxy: Proxy, path: str) -> 
     assert answer.body["received"]["path"] == path
     assert "x-semrouter-outcome" not in answer.headers
     assert await proxy.metric("semrouter_requests_total") == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/../sleep",
+        "/v1/%2e%2e/sleep",
+        "/v1/x/..%2f../sleep",
+        "/v1/responses/x/../../../sleep",
+        "/v1/load_lora_adapter",
+    ],
+)
+async def test_a_path_that_is_not_for_clients_goes_nowhere(proxy: Proxy, path: str) -> None:
+    url = URL(str(proxy.client.make_url("")).rstrip("/") + path, encoded=True)
+
+    async with aiohttp.ClientSession() as session, session.post(url, json={"model": GENERAL}) as response:
+        assert (response.status, proxy.general.requests_begun) == (404, 0)
 
 
 @pytest.mark.parametrize(
