@@ -3,6 +3,7 @@
 import click
 
 from export.commands import COMMANDS as EXPORT_COMMANDS
+from local.canary_commands import COMMANDS as CANARY_COMMANDS
 from local.commands import COMMANDS as LOCAL_COMMANDS
 from local.drift_commands import COMMANDS as DRIFT_COMMANDS
 from local.policy_commands import COMMANDS as POLICY_COMMANDS
@@ -20,6 +21,7 @@ for command in (
     *LOCAL_COMMANDS,
     *POLICY_COMMANDS,
     *REPORT_COMMANDS,
+    *CANARY_COMMANDS,
     *DRIFT_COMMANDS,
     *PROXY_COMMANDS,
     *EXPORT_COMMANDS,

@@ -7,6 +7,7 @@ ScoresInvalid          scores that a policy cannot be applied to
 LiveScoresUnavailable  a live proxy gave no scores for a text
 PricesInvalid          a price list that cannot be used
 LogInvalid             a decision log that cannot be read
+NoCanaries             a bundle that gives no canaries
 """
 
 import click
@@ -46,3 +47,7 @@ class PricesInvalid(LocalError):
 
 class LogInvalid(LocalError):
     """A decision log, or a line of it, that cannot be used; the message gives file and line."""
+
+
+class NoCanaries(LocalError):
+    """A directory that is no installed bundle, or a bundle that judges none of its texts clearly."""

@@ -74,7 +74,11 @@ class Canaries:
 
     async def _work(self) -> None:
         while True:
-            await self.check()
+            try:
+                await self.check()
+            except Exception:  # the edge of the process: a round that broke must not leave a healthy gauge behind
+                LOG.exception("the canaries could not be asked")
+                self._metrics.canaries_asked("failed")
             await asyncio.sleep(self._interval_seconds)
 
     async def _round(self) -> Round:

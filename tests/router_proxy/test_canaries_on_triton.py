@@ -86,6 +86,20 @@ async def test_a_new_policy_reaches_cached_texts_with_the_next_canary(proxy: Pro
     assert (after.headers["x-semrouter-cache"], after.body["model"]) == ("miss", GENERAL)
 
 
+async def test_a_classifier_installed_over_a_bundled_one_is_asked_only_whether_it_answers(
+    proxy: Proxy, router: RouterModel, tmp_path: Path
+) -> None:
+    assert "reasoning_classifier/1[0]" in str(canaries_of(proxy).failure)  # the tiny one knows no such text
+    other = write_tiny_bundle(tmp_path / "bundle", labels=LABELS, word_order=WORDS)
+    install_bundle(other, router.repository, "reasoning_classifier", router.load)
+    settle(router, lambda decision: decision.classifier.version == 2)
+
+    await canaries_of(proxy).check()
+
+    assert canaries_of(proxy).failure is None
+    assert await proxy.metric(HEALTHY) == 1
+
+
 async def test_a_new_classifier_reaches_cached_texts_with_the_next_canary(
     proxy: Proxy, router: RouterModel, tmp_path: Path
 ) -> None:
