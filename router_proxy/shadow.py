@@ -10,10 +10,11 @@ from .metrics import Metrics
 from .router_client import RouterClient
 
 LOG = logging.getLogger("semrouter.proxy")
+_AT_ONCE = 4  # enough for Triton to batch, too few to keep requests that wait for their decision from it
 
 
 class Shadow:
-    """A bounded queue and one worker: a burst is dropped and counted, never waited for."""
+    """A bounded queue and a few workers: a burst is dropped and counted, never waited for."""
 
     def __init__(
         self,
@@ -29,7 +30,7 @@ class Shadow:
         self._decision_log = decision_log
         self._budget_seconds = budget_seconds
         self._queue: asyncio.Queue[Exchange] = asyncio.Queue(queue_limit)
-        self._worker = asyncio.create_task(self._work())
+        self._workers = {asyncio.create_task(self._work()) for _ in range(_AT_ONCE)}
 
     def submit(self, exchange: Exchange) -> None:
         """Take over a shadow request that was answered; it is logged with its decision, or without if there is none."""
@@ -44,8 +45,9 @@ class Shadow:
 
     async def close(self) -> None:
         """Drop what is not decided yet; it is logged all the same."""
-        self._worker.cancel()
-        await asyncio.wait({self._worker})
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.wait(self._workers)
         while not self._queue.empty():
             self._drop(self._queue.get_nowait())
 

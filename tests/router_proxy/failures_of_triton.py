@@ -98,7 +98,7 @@ async def fails_in_shadow(scene: Scene) -> Seen:
 async def lags_behind_the_shadow_queue(scene: Scene) -> Seen:
     scene.triton.released.clear()
     proxy = await scene.proxy(SEMROUTER_SHADOW_QUEUE="1")
-    for _ in range(3):
+    for _ in range(6):
         answer = await proxy.chat(HARD, model=GENERAL, mode="shadow")
     return Seen(proxy=proxy, answer=answer)
 

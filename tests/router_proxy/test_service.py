@@ -2,11 +2,18 @@
 
 import json
 import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from router_proxy.app import create_app
+from router_proxy.settings import read_settings
 from routing_policy.errors import PolicyInvalid
 from tests.stand_ins.triton import StandInTriton
 
@@ -148,6 +155,45 @@ async def test_one_log_line_explains_a_request_without_its_text(proxy: Proxy, ca
     assert line["ms"].keys() == {"route", "first_byte", "total"}
     assert all(value > 0 for value in line["ms"].values())
     assert "sqrt" not in caplog.text
+
+
+class TestAFaultOfOurOwn:
+    """What no handler expects: answered and logged before the first byte, a broken stream after it."""
+
+    @pytest.fixture
+    async def url(self, tmp_path: Path) -> AsyncIterator[str]:
+        (tmp_path / "upstreams.yaml").write_text("upstreams: {m: {endpoints: ['http://127.0.0.1:1']}}")
+        environ = {"SEMROUTER_UPSTREAMS": str(tmp_path / "upstreams.yaml")}
+        app = create_app(read_settings(environ), environ)
+        app.router.add_get("/faulty", self.fail)
+        app.router.add_get("/faulty/stream", self.fail_midway)
+        async with TestServer(app) as server:
+            yield str(server.make_url("/faulty"))
+
+    async def fail(self, _: web.Request) -> web.StreamResponse:
+        raise ZeroDivisionError("secret")
+
+    async def fail_midway(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"data: {}\n\n")
+        raise ZeroDivisionError("secret")
+
+    async def test_is_a_500_that_tells_nothing(self, url: str, caplog: pytest.LogCaptureFixture) -> None:
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            body = await response.json()
+
+        assert (response.status, body["error"]["code"]) == (500, "internal_error")
+        assert "secret" not in json.dumps(body)
+        assert f"request {response.headers['x-request-id']} failed" in caplog.text
+
+    async def test_midway_cuts_the_stream_off(self, url: str) -> None:
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/stream") as response:
+            begun = await response.content.readuntil(b"\n\n")
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.content.read()
+
+        assert (response.status, begun) == (200, b"data: {}\n\n")
 
 
 class TestRoutingOff:
