@@ -10,7 +10,9 @@ from click.testing import CliRunner
 from local.cli import main
 
 CHECKOUT = Path(__file__).parents[2]
-PAGES = [(CHECKOUT / "docs" / name).read_text(encoding="utf-8") for name in ("policies.md", "operations.md")]
+PAGES = [
+    (CHECKOUT / "docs" / name).read_text(encoding="utf-8") for name in ("policies.md", "operations.md", "runbook.md")
+]
 EXAMPLES: list[tuple[str, str]] = re.findall(r"```console\n\$ semrouter (.*)\n((?:.*\n)*?)```", "".join(PAGES))
 
 
@@ -30,4 +32,8 @@ def test_the_pages_have_an_example_of_each_kind() -> None:
         "explain",
         "diff",
     ]
-    assert [command.split()[0] for command, _ in EXAMPLES if not command.startswith("policy")] == ["report"]
+    assert [command.split()[0] for command, _ in EXAMPLES if not command.startswith("policy")] == [
+        "report",
+        "canaries",
+        "drift-rules",
+    ]
