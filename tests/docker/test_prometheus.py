@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import CHECKOUT
 from tests.docker.conftest import DOCKER, RunTool
-from tests.docker.queries import alert_rules
+from tests.docker.queries import alert_rules, panels
 
 RUNBOOK = CHECKOUT / "docs" / "runbook.md"
 STAGED = Path(__file__).with_name("alerts.yaml")
@@ -45,3 +45,10 @@ def test_an_alert_leads_to_its_entry_which_says_what_it_means_and_what_to_do(rul
     assert (CHECKOUT / file, anchor) == (RUNBOOK, rule["alert"].lower())
     assert entry.strip().startswith(f"*{rule['labels']['severity'].capitalize()}.*")
     assert all(part in entry for part in ("**Means.**", "**Look at.**", "**Do.**"))
+
+
+def test_the_panels_that_the_runbook_names_exist() -> None:
+    named = set(re.findall(r"(?<!\*)\*([A-Z][^*.]+)\*(?!\*)", RUNBOOK.read_text(encoding="utf-8"))) - {"Page"}
+
+    assert "Outcomes" in named
+    assert named <= {panel.title for panel in panels()}
