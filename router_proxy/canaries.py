@@ -65,6 +65,9 @@ class Canaries:
             finished = await self._round()
         except ClassifierFailed as failure:
             finished = Round(result="failed", failure=f"no decision: {failure}")
+        self._note(finished)
+
+    def _note(self, finished: Round) -> None:
         if finished.failure and not self.failure:
             LOG.warning("the classifier is not healthy: %s", finished.failure)
         if self.failure and not finished.failure:
@@ -76,9 +79,11 @@ class Canaries:
         while True:
             try:
                 await self.check()
-            except Exception:  # the edge of the process: a round that broke must not leave a healthy gauge behind
+            except (
+                Exception
+            ) as exc:  # the edge of the process: a round that broke must not leave a healthy gauge behind
                 LOG.exception("the canaries could not be asked")
-                self._metrics.canaries_asked("failed")
+                self._note(Round(result="failed", failure=repr(exc)))
             await asyncio.sleep(self._interval_seconds)
 
     async def _round(self) -> Round:
