@@ -7,6 +7,7 @@ from functools import partial
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.typedefs import Handler
 
 from . import catalogue, chat, page, passthrough, preview, probes
@@ -173,6 +174,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 async def add_own_headers(request: web.Request, response: web.StreamResponse) -> None:
     request[HEADERS_SENT] = True
+    if response.headers.get("Server") == SERVER_SOFTWARE:
+        del response.headers["Server"]  # an upstream's own passes; which library we use is nobody's business
     response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
     if exchange := request.get(EXCHANGE):
         response.headers.update(exchange.headers())

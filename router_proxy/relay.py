@@ -88,12 +88,13 @@ async def stream_back(request: web.Request, begun: Begun, upstream: Upstream, ex
     try:
         await response.prepare(request)
         async for chunk in _chunks(begun, upstream.timeouts.between_chunks):
-            await response.write(chunk)
+            async with asyncio.timeout(upstream.timeouts.between_chunks):
+                await response.write(chunk)
             tail = (tail + chunk)[-TAIL_BYTES:]
     except AnswerBrokeOff:
         exchange.stopped("aborted")
         cut_off(request)
-    except ConnectionError:
+    except (ConnectionError, TimeoutError):  # the client went away, or reads no more
         exchange.stopped("cancelled")
         cut_off(request)
     except asyncio.CancelledError:

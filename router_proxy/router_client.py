@@ -79,6 +79,7 @@ class RouterClient:
         self._shared: dict[bytes, Call] = {}
         self._in_flight_limit = in_flight_limit
         self._metrics = metrics
+        self._probing: asyncio.Task[bool] | None = None
         self._last_failure = ClassifierFailed(Outcome.FAILOPEN_ERROR, "never asked")
 
     async def ask(self, data: bytes, budget_seconds: float, counter: AskCounter) -> Answered:
@@ -99,12 +100,21 @@ class RouterClient:
         return Answered(decision=await self._ask_triton(data, budget_seconds, counter, key), cached=False)
 
     async def probe(self) -> bool:
-        """Whether a real inference works now."""
+        """Whether a real inference works now; all who ask meanwhile share it, so that asking costs Triton little."""
+        if self._probing is None:
+            self._probing = asyncio.create_task(self._probe())
+            self._probing.add_done_callback(self._probed)
+        return await asyncio.shield(self._probing)
+
+    async def _probe(self) -> bool:
         try:
             await self.judge(PROBE_TEXT.encode(), PROBE_SECONDS)
         except ClassifierFailed:
             return False
         return True
+
+    def _probed(self, _: asyncio.Task[bool]) -> None:
+        self._probing = None
 
     async def judge(self, data: bytes, limit_seconds: float) -> DecisionDocument:
         """Return Triton's decision on a text of ours, past cache and breaker, as `ask` would get it now.

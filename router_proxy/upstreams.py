@@ -1,6 +1,7 @@
 """The LLM servers while the proxy runs: which endpoint takes the next request, and which are left alone."""
 
 import ssl
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ class Endpoint:
     def __init__(self, url: str) -> None:
         self.url = url
         self.outstanding = 0
+        self.last_begun = 0.0
         self.breaker = Breaker(failures=_FAILURES_IN_A_ROW, pause_seconds=_PAUSE_SECONDS)
         self.is_down = False
         self.was_slow = False
@@ -39,6 +41,7 @@ class Endpoint:
     @contextmanager
     def working(self) -> Iterator[None]:
         self.outstanding += 1
+        self.last_begun = time.monotonic()
         try:
             yield
         finally:
@@ -87,8 +90,8 @@ class Upstream:
         )
 
     def ranked_endpoints(self) -> list[Endpoint]:
-        """Return the endpoints in the order to try them: those that are up, least outstanding requests first."""
-        return sorted(self.endpoints, key=lambda endpoint: (endpoint.is_down, endpoint.outstanding))
+        """Return the endpoints in the order to try them: up, least outstanding, longest idle first."""
+        return sorted(self.endpoints, key=lambda each: (each.is_down, each.outstanding, each.last_begun))
 
 
 class Upstreams:

@@ -1,8 +1,12 @@
 """README's failures, staged: the LLM servers."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from tests.stand_ins.raw_server import JSON_HEAD
 
@@ -133,6 +137,33 @@ async def loses_its_client(scene: Scene) -> Seen:
     return Seen(proxy=proxy, answer=None)
 
 
+async def has_a_client_that_stops_reading(scene: Scene) -> Seen:
+    async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(JSON_HEAD + b"Content-Length: 1000000000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"x" * 65_536)
+            await writer.drain()
+
+    url = await scene.start_raw(pour)
+    proxy = await scene.proxy({GENERAL: {"endpoints": [url], "timeouts": {"between_chunks": 0.2}}})
+    async with connected(proxy) as (reader, writer):
+        body = msgspec.json.encode(STREAMED)
+        writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (CHAT.encode(), len(body)) + body)
+        await reader.readexactly(1)
+        await proxy.until_ended(1)
+    return Seen(proxy=proxy, answer=None)
+
+
+@asynccontextmanager
+async def connected(proxy: Proxy) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    url = proxy.client.make_url("/")
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
 FAILURES: dict[str, list[Stage]] = {
     "an endpoint is gone, and another serves the model": [leaves_another_endpoint],
     "a decided target is gone, and has a fallback": [leaves_a_fallback],
@@ -153,5 +184,5 @@ FAILURES: dict[str, list[Stage]] = {
         partial(goes_on_for_ever, pause_seconds=0.02, timeouts={"total": 0.5}),
     ],
     "an endpoint fails 5 times in a row": [fails_five_times],
-    "the client leaves": [loses_its_client],
+    "the client leaves, or reads nothing for `between_chunks`": [loses_its_client, has_a_client_that_stops_reading],
 }

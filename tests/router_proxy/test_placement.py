@@ -29,6 +29,18 @@ async def test_requests_go_to_the_endpoint_with_the_fewest_outstanding(
     assert (busy.requests_begun, idle.requests_begun) == (1, 3)
 
 
+async def test_endpoints_equally_busy_take_turns(
+    start_proxy: StartProxy, start_upstream: StartUpstream, stand_in_url: str
+) -> None:
+    (one, one_url), (two, two_url) = await start_upstream("one"), await start_upstream("two")
+    proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"endpoints": [one_url, two_url]}}})
+
+    answers = [await proxy.chat(EASY, model=GENERAL) for _ in range(4)]
+
+    assert [answer.body["model"] for answer in answers] == ["one", "two", "one", "two"]
+    assert (one.requests_begun, two.requests_begun) == (2, 2)
+
+
 async def test_an_endpoint_found_down_is_tried_last(
     start_proxy: StartProxy, start_upstream: StartUpstream, stand_in_url: str, gone_url: str
 ) -> None:

@@ -1,5 +1,6 @@
 """What the proxy answers besides chat: models, previews, probes, other paths; and the proxy with routing off."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -113,6 +114,11 @@ async def test_an_unknown_path_or_method_is_an_error_in_openais_format(
     assert response.headers["x-request-id"] == "trace-7"
 
 
+async def test_our_own_answers_do_not_name_the_library(proxy: Proxy) -> None:
+    async with proxy.client.get("/health/live") as response:
+        assert "Server" not in response.headers
+
+
 async def test_alive_and_ready(proxy: Proxy) -> None:
     assert await get(proxy, "/health/live") == (200, {"status": "ok"})
     up = {GENERAL: "up", REASONING: "up"}
@@ -120,6 +126,20 @@ async def test_alive_and_ready(proxy: Proxy) -> None:
         200,
         {"status": "ok", "routing": "on", "degraded": [], "upstreams": up},
     )
+
+
+async def test_readiness_asked_by_many_at_once_costs_triton_one_inference(
+    proxy: Proxy, stand_in: StandInTriton
+) -> None:
+    stand_in.released.clear()
+
+    asking = [asyncio.create_task(get(proxy, "/health/ready")) for _ in range(10)]
+    await stand_in.asked.wait()
+    stand_in.released.set()
+    answers = await asyncio.gather(*asking)
+
+    assert [status for status, _ in answers] == [200] * 10
+    assert len(stand_in.texts) < 10
 
 
 async def test_a_triton_that_is_gone_degrades_but_stays_ready(start_proxy: StartProxy, gone_url: str) -> None:
