@@ -24,7 +24,7 @@ from .checkpoints import Checkpoint, read_classifier_config
 from .inference import logits_in_buckets, open_session, read_tokenizer
 from .onnx_export import export_graph, exporter_versions
 from .parity import check_parity
-from .prompts import check_prompts, tokenize_prompts
+from .prompts import check_prompts, gate_prompts, tokenize_prompts
 from .tokenizer import load_tokenizer
 from .variants import DEFAULT_PRECISION, Precision, write_variant
 
@@ -48,7 +48,7 @@ class BundleOptions(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float = 1.0
     labels: list[str] | None = None  # instead of the ones config.json names
     figures: dict[str, Any] = {}
-    prompts: list[str] = []  # to check the graph on, besides the ones built in
+    prompts: list[str] = []  # to check the graph on, before the ones that ship
 
 
 class BundleParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +93,7 @@ def _write_checked_variant(  # noqa: PLR0917 - one step of `build_bundle`
     """Export into `folder`, leave the variant there as model.onnx and return what the checks measured."""
     buckets = buckets_up_to(parts.max_length)
     against_torch = tokenize_prompts(tokenizer, [*check_prompts(), *options.prompts[:PARITY_PROMPTS]], buckets)
-    against_fp32 = tokenize_prompts(tokenizer, [*check_prompts(), *options.prompts], buckets)
+    against_fp32 = tokenize_prompts(tokenizer, gate_prompts(options.prompts), buckets)
     graph = folder / "fp32.onnx"
     export_graph(checkpoint, graph)
     parity = check_parity(checkpoint, graph, against_torch)

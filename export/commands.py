@@ -83,7 +83,7 @@ NAME = click.option("--name", help="Classifier to install into; without it, the 
     help="int8 is a quarter of the size and fastest on CPUs; fp16 is for GPUs; fp32 keeps to standard ONNX operators.",
 )
 @click.option(
-    "--prompts", type=click.Path(path_type=Path), help="JSONL with texts to check the graph on [the ones that ship]."
+    "--prompts", type=click.Path(path_type=Path), help="JSONL with texts to check the graph on, before those that ship."
 )
 @click.option("--max-length", type=click.IntRange(8), default=256, show_default=True, help="Tokens looked at, at most.")
 @click.option("--labels", help="Labels in the order of the outputs, comma-separated, if config.json has none.")
@@ -107,7 +107,7 @@ def export(  # noqa: PLR0913 - one argument per option
     """
     from .bundling import BundleOptions, build_bundle  # noqa: PLC0415 - see the module docstring
     from .checkpoints import locate_checkpoint, read_classifier_config  # noqa: PLC0415 - as above
-    from .evaluation_data import SHIPPED_PROMPTS, read_texts  # noqa: PLC0415 - as above
+    from .evaluation_data import read_texts  # noqa: PLC0415 - as above
     from .guide_files import write_guide_files  # noqa: PLC0415 - as above
     from .installation import classifier_for, install_bundle, objection_to_name  # noqa: PLC0415 - as above
 
@@ -116,7 +116,7 @@ def export(  # noqa: PLR0913 - one argument per option
         precision=precision,
         max_length=max_length,
         labels=labels.split(",") if labels is not None else None,
-        prompts=read_texts(prompts or SHIPPED_PROMPTS),
+        prompts=read_texts(prompts) if prompts is not None else [],
     )
     if output is not None:
         bundle = write_guide_files(checkpoint, output, options)

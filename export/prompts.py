@@ -1,10 +1,19 @@
 """Prompts to check a graph on: short and long, several languages, code, and texts that tokenize oddly."""
 
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
 import msgspec
 from tokenizers import Tokenizer
 
 from routing_policy.clipping import clip_text
 
+from .evaluation_data import SHIPPED_PROMPTS, read_texts
+
+TERSE_PROMPTS = Path(__file__).parent / "data" / "terse_prompts.jsonl"
+GATE_PROMPTS = 1000  # at least so many, for a share of one in a thousand to be seen
+JOINED_PROMPTS = (2, 4, 8, 14, 20, 26)  # terse ones in a row, so that every length up to 256 tokens occurs
 _SENTENCES = (
     "hi",
     "What is the boiling point of water at sea level?",
@@ -63,3 +72,20 @@ def check_prompts() -> list[str]:
     joined = " ".join(_SENTENCES)
     cuts = (60, 120, 180, 240, 300, 400, 600, 800, 1100, 1400, 1800)
     return [*_SENTENCES, *(joined[offset : offset + length] for offset, length in enumerate(cuts))]
+
+
+def gate_prompts(own: Sequence[str] = ()) -> list[str]:
+    """Return the check prompts, the caller's own and, up to 1,000 in all, ones that ship, from 3 to 256 tokens long."""
+    texts = [*check_prompts(), *own]
+    missing = max(GATE_PROMPTS - len(texts), 0)
+    return [*texts, *itertools.islice(_shipped(), missing)]
+
+
+def _shipped() -> Iterator[str]:
+    """Yield the evaluation prompts, terse prompts joined to longer ones, then terse prompts as they are."""
+    yield from read_texts(SHIPPED_PROMPTS)
+    terse = read_texts(TERSE_PROMPTS)
+    rest, length = iter(terse), itertools.cycle(JOINED_PROMPTS)
+    while joined := list(itertools.islice(rest, next(length))):
+        yield "\n".join(joined)
+    yield from terse

@@ -13,6 +13,7 @@ from .bundling import BundleOptions, build_bundle
 from .checkpoints import locate_checkpoint
 from .errors import CheckpointUnavailable
 from .multitask import StudentNetwork
+from .prompts import GATE_PROMPTS
 from .small_classifier import CPU_ATTENTION, SmallShape
 from .temperature import fit_temperature
 from .third_party import quiet_libraries
@@ -42,7 +43,6 @@ FINE_TUNING_RATE = 5e-5
 DEV_SHARE = 10  # one prompt in ten, where no dev file is given
 # Random numbers for every pair of tokens take longer than the attention itself. BERT's name and ModernBERT's.
 ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
-CHECK_PROMPTS = 200  # dev prompts the exported graph is compared on
 
 
 class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +185,7 @@ def _bundle(request: TrainingRequest, course: Course, student: Student, figures:
     options = BundleOptions(
         precision=request.precision,
         temperature=round(fit_temperature(logits.numpy(), labels.numpy()), 4),
-        prompts=[prompt.text for prompt in course.dev[:CHECK_PROMPTS]],
+        prompts=[prompt.text for prompt in course.dev[:GATE_PROMPTS]],
         figures={"training": figures},
     )
     checkpoint = locate_checkpoint(str(request.output / CHECKPOINT_FOLDER))

@@ -22,6 +22,10 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 DEFAULT_PRECISION: Precision = "int8"
 
 
+# From the fastest to the closest to fp32; MiniLM-L6 needs two thirds, at 9 instead of 6 ms for 64 tokens on one core.
+BLOCKWISE_SHARES = (0.0, 1 / 3, 2 / 3, 1.0)
+
+
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """How far a variant may be from the fp32 graph on the check prompts."""
 
@@ -42,19 +46,26 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     prompts: int
     agreement: float
     largest_score_change: float
+    blockwise_share: float = 0.0  # of the int8 matrices, see `quantisation`
 
 
 def write_variant(
     graph: Path, variant: Path, precision: Precision, prompts: TokenizedPrompts, *, problem_type: ProblemType
 ) -> Change:
-    """Write `graph` as `precision` to `variant` and return how it differs; raises GateFailed where that is too much."""
-    onnx.save(_convert(graph, precision), variant)
+    """Write `graph` as `precision` to `variant` and return how it differs; raises GateFailed where that is too much.
+
+    int8 is tried in the fastest way first.
+    """
     reference = logits_in_buckets(open_session(graph), prompts.ids, prompts.buckets, batch_size=8)
-    session = open_session(variant)
-    layouts = [logits_in_buckets(session, prompts.ids, prompts.buckets, batch_size=size) for size in (8, 1)]
-    change = score_change(reference, layouts, problem_type)
+    for blockwise_share in BLOCKWISE_SHARES if precision == "int8" else (0.0,):
+        onnx.save(_convert(graph, precision, blockwise_share), variant)
+        session = open_session(variant)
+        layouts = [logits_in_buckets(session, prompts.ids, prompts.buckets, batch_size=size) for size in (8, 1)]
+        change = score_change(reference, layouts, problem_type)
+        if objection(precision, change, GATES[precision]) is None:
+            break
     require_gate(precision, change, GATES[precision])
-    return change
+    return msgspec.structs.replace(change, blockwise_share=blockwise_share)
 
 
 def score_change(reference: Logits, layouts: Sequence[Logits], problem_type: ProblemType) -> Change:
@@ -70,13 +81,21 @@ def score_change(reference: Logits, layouts: Sequence[Logits], problem_type: Pro
 
 
 def require_gate(precision: Precision, change: Change, gate: Gate) -> None:
+    failure = objection(precision, change, gate)
+    if failure is not None:
+        raise failure
+
+
+def objection(precision: Precision, change: Change, gate: Gate) -> GateFailed | None:
+    """Return what a gate has against a variant that changes so much."""
     if change.agreement < gate.min_agreement:
-        raise GateFailed(precision, "share of prompts with the same top label", change.agreement, gate.min_agreement)
+        return GateFailed(precision, "share of prompts with the same top label", change.agreement, gate.min_agreement)
     if change.largest_score_change > gate.max_score_change:
-        raise GateFailed(precision, "largest change of a score", change.largest_score_change, gate.max_score_change)
+        return GateFailed(precision, "largest change of a score", change.largest_score_change, gate.max_score_change)
+    return None
 
 
-def _convert(graph: Path, precision: Precision) -> onnx.ModelProto:
+def _convert(graph: Path, precision: Precision, blockwise_share: float) -> onnx.ModelProto:
     """Return the variant: fp32 keeps the standard operators, the others use ONNX Runtime's own where they fit."""
     model = onnx.load(graph)
     if precision == "fp32":
@@ -84,7 +103,7 @@ def _convert(graph: Path, precision: Precision) -> onnx.ModelProto:
     fuse_attention(model)
     if precision == "fp16":
         return _to_fp16(model)
-    quantise_graph(model)
+    quantise_graph(model, blockwise_share)
     return model
 
 

@@ -6,10 +6,12 @@ from tokenizers import Tokenizer
 
 from export.bundling import BundleOptions, buckets_up_to, build_bundle
 from export.checkpoints import locate_checkpoint
-from export.inference import classify, open_classifier
+from export.inference import classify, open_classifier, read_tokenizer
+from export.prompts import check_prompts, gate_prompts, tokenize_prompts
 from export.variants import Precision
 from routing_policy.bundle import read_bundle, verify_files
 from routing_policy.clipping import clip_text
+from tests.conftest import CHECKOUT
 
 
 def test_a_bundle_says_what_the_checkpoint_is(built_bundle: Path, modernbert: Path) -> None:
@@ -74,6 +76,21 @@ def test_every_precision_passes_its_gate_and_keeps_the_interface(
         ("attention_mask", "tensor(int64)"),
     ]
     assert [(tensor.name, tensor.type) for tensor in session.get_outputs()] == [("logits", "tensor(float)")]
+
+
+def test_the_gate_looks_at_a_thousand_prompts_of_every_length() -> None:
+    shipped = read_tokenizer(CHECKOUT / "model_repository" / "reasoning_classifier" / "1" / "tokenizer.json")
+    prompts = tokenize_prompts(shipped, gate_prompts(["mine"]), [32, 64, 128, 256])
+
+    lengths = sorted(len(ids) for ids in prompts.ids)
+    assert (len(prompts.texts), "mine" in prompts.texts, len(set(prompts.texts))) == (1000, True, 1000)
+    assert lengths[0] < 8
+    assert lengths[-1] == 256
+    assert all(sum(low < length <= low + 64 for length in lengths) >= 10 for low in (0, 64, 128, 192))
+
+
+def test_more_prompts_than_a_thousand_are_all_used() -> None:
+    assert len(gate_prompts([str(number) for number in range(1200)])) == 1200 + len(check_prompts())
 
 
 def test_what_the_caller_measured_and_chose_is_written_down(modernbert: Path, tmp_path: Path) -> None:

@@ -4,16 +4,18 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from tokenizers import Tokenizer
 
 from export.bundling import BundleOptions, build_bundle
 from export.checkpoints import locate_checkpoint
 from export.errors import GateFailed
+from export.inference import logits_in_buckets, open_session
 from export.prompts import check_prompts, tokenize_prompts
-from export.quantisation import quantise_columns, quantise_rows
+from export.quantisation import quantise_blocks, quantise_columns, quantise_rows
 from export.tokenizer import load_tokenizer
 from export.variants import GATES, Change, Gate, Precision, require_gate, score_change, write_variant
-from tests.stand_ins.checkpoints import LABELS, make_modernbert, save_checkpoint
+from tests.stand_ins.checkpoints import LABELS, make_modernbert, save_checkpoint, train_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,24 @@ def unquantisable(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory
         model.model.final_norm.weight[0] = 0
         model.head.dense.weight[:, 0] = 1e4
     return save_checkpoint(model, tokenizer, tmp_path_factory.mktemp("unquantisable"))
+
+
+def write_outlier_graph(file: Path, vocabulary: int) -> None:
+    """Write a classifier by the first word's embedding, whose first feature is huge; the first block has no effect."""
+    generator = np.random.default_rng(0)
+    gain, weight = np.ones(256), generator.normal(size=(256, 2)) / 10
+    gain[0], weight[:128] = 1000, 0
+    table = generator.normal(size=(vocabulary, 256))
+    graph = onnx.parser.parse_graph(
+        "classifier (int64[B, L] input_ids, int64[B, L] attention_mask) => (float[B, 2] logits) {"
+        " embedded = Gather(table, input_ids) word = Gather<axis=1>(embedded, first)"
+        " scaled = Mul(word, gain) logits = MatMul(scaled, weight) }"
+    )
+    for name, values in (("table", table), ("gain", gain), ("weight", weight)):
+        graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
+    graph.initializer.append(numpy_helper.from_array(np.array(1), "first"))
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, file)
 
 
 def test_a_variant_that_judges_differently_is_refused_with_the_reason(unquantisable: Path, tmp_path: Path) -> None:
@@ -53,6 +73,29 @@ def test_int8_stores_every_matrix_and_table_in_one_byte_a_weight(built_bundle: P
     large = [tensor for tensor in model.graph.initializer if np.prod(tensor.dims) >= 4096]
     assert {onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in large} == {"INT8"}
     assert {node.op_type for node in model.graph.node} >= {"DynamicQuantizeLinear", "MatMulInteger"}
+
+
+def test_blocks_keep_eight_bits_around_their_zero_and_are_padded() -> None:
+    blocks, scales = quantise_blocks(np.array([[127, 0], [-254, 1], [2, 0]], dtype=np.float32))
+
+    assert blocks.shape == (2, 1, 128)
+    assert blocks[:, 0, :4].tolist() == [[192, 1, 129, 128], [128, 255, 128, 128]]
+    assert scales.tolist() == pytest.approx([2, 1 / 127])
+
+
+def test_int8_goes_on_to_blocks_where_one_scale_for_all_activations_is_too_coarse(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer()
+    prompts = tokenize_prompts(tokenizer, check_prompts(), [256])
+    write_outlier_graph(tmp_path / "fp32.onnx", tokenizer.get_vocab_size())
+
+    change = write_variant(
+        tmp_path / "fp32.onnx", tmp_path / "int8.onnx", "int8", prompts, problem_type="single_label_classification"
+    )
+
+    session = open_session(tmp_path / "int8.onnx")
+    batched, alone = (logits_in_buckets(session, prompts.ids, [256], batch_size=size) for size in (8, 1))
+    assert change.blockwise_share == 2 / 3  # of one matrix: rounded, all
+    assert np.abs(batched - alone).max() < 1e-5
 
 
 def test_columns_keep_seven_bits_and_rows_eight() -> None:
