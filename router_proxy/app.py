@@ -1,5 +1,6 @@
 """Assembly: the routes, what opens and closes with the application, and the one place where errors become answers."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -25,11 +26,13 @@ from .keys import EXCHANGE, HEADERS_SENT, HEALTH, LIVE_GATEWAY, REQUEST_ID, gate
 from .metrics import DIRECTORY_VARIABLE, Metrics
 from .relay import SKIP_AUTO_HEADERS, cut_off
 from .reloading import LiveGateway
+from .request_spans import trace_requests
 from .router_client import RouterClient
 from .settings import Settings
 from .shadow import Shadow
 from .stored_responses import RESPONSES_PATH, StoredResponses
 from .surfaces import SURFACES, error_format_of
+from .tracing import Tracing, open_tracing
 from .upstream_health import UpstreamHealth
 
 LOG = logging.getLogger("semrouter.proxy")
@@ -41,7 +44,7 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Application:
     """Return the proxy; `environ` holds the keys. Files are read here, so a bad one never serves."""
     configuration = load_configuration(settings, environ)
-    app = web.Application(middlewares=[answer_errors])
+    app = web.Application(middlewares=[*([trace_requests] if settings.tracing else []), answer_errors])
     app.add_routes(
         [
             *(web.post(surface.path, partial(chat.answer, surface)) for surface in SURFACES),
@@ -73,6 +76,8 @@ async def open_gateway(
     async with AsyncExitStack() as opened:
         decision_log = open_decision_log(settings, metrics)
         opened.push_async_callback(decision_log.close)
+        tracing = open_tracing(settings)
+        opened.push_async_callback(asyncio.to_thread, tracing.close)
         session = await opened.enter_async_context(_client_session())
         live = LiveGateway(
             Gateway(
@@ -82,8 +87,11 @@ async def open_gateway(
                 metrics=metrics,
                 admission=Admission(metrics),
                 decision_log=decision_log,
+                tracing=tracing,
                 stored=StoredResponses(session),
-                routing=_open_routing(settings, configuration, opened, metrics=metrics, decision_log=decision_log),
+                routing=_open_routing(
+                    settings, configuration, opened, metrics=metrics, decision_log=decision_log, tracing=tracing
+                ),
             ),
             environ,
             configuration.contents,
@@ -113,6 +121,7 @@ def _open_routing(
     *,
     metrics: Metrics,
     decision_log: DecisionLog,
+    tracing: Tracing,
 ) -> Routing | None:
     if configuration.policy is None:
         return None
@@ -124,12 +133,14 @@ def _open_routing(
         cache=cache if settings.cache_entries else None,
         in_flight_limit=settings.routing_in_flight,
         metrics=metrics,
+        tracing=tracing,
     )
     opened.push_async_callback(router.close)
     shadow = Shadow(
         router,
         metrics,
         decision_log,
+        tracing=tracing,
         queue_limit=settings.shadow_queue,
         budget_seconds=settings.routing_budget_ms / 1000,
     )

@@ -82,11 +82,12 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
         exchange.outcome = Outcome.SHADOW
         return routing.policy.abstain if asks_for_routing(incoming.body.model) else None
     asked = exchange.elapsed_seconds()
-    verdict = await decide(
-        routing, gateway.upstreams, exchange.text, budget_seconds=incoming.budget_seconds, counter=gateway.metrics
-    )
-    exchange.route_seconds = exchange.elapsed_seconds() - asked
-    exchange.judged(verdict)
+    with gateway.tracing.deciding(exchange):
+        verdict = await decide(
+            routing, gateway.upstreams, exchange.text, budget_seconds=incoming.budget_seconds, counter=gateway.metrics
+        )
+        exchange.route_seconds = exchange.elapsed_seconds() - asked
+        exchange.judged(verdict)
     return verdict.target
 
 

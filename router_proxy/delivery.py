@@ -12,6 +12,7 @@ from aiohttp import web
 from .errors import ProxyError, UpstreamTimedOut, UpstreamUnreachable
 from .exchange import Exchange
 from .headers import forwarded_response_headers
+from .keys import gateway_of
 from .placement import Choice, Plan
 from .relay import Begun, outgoing_request, read_whole, send, stream_back
 from .upstreams import Endpoint
@@ -45,9 +46,11 @@ async def _first_answer(
     failure: ProxyError = UpstreamUnreachable(
         f"{plan.choices[0].upstream.name}: left alone for a moment after failures"
     )
+    tracing = gateway_of(request).tracing
     for choice, endpoint, is_last in _attempts(plan.choices):
         outgoing = outgoing_request(request, choice.upstream, plan.body_for(choice), exchange.request_id)
-        with endpoint.working():
+        with endpoint.working(), tracing.asking(choice, endpoint, exchange):
+            tracing.carry(outgoing.headers)
             try:
                 begun = await send(session, choice.upstream, endpoint, outgoing)
             except (UpstreamUnreachable, UpstreamTimedOut) as exc:

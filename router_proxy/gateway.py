@@ -15,6 +15,7 @@ from .router_client import PROBE_TEXT, RouterClient
 from .settings import Settings
 from .shadow import Shadow
 from .stored_responses import StoredResponses
+from .tracing import Tracing
 from .upstreams import Upstreams
 
 
@@ -41,6 +42,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     admission: Admission
     decision_log: DecisionLog
+    tracing: Tracing
     stored: StoredResponses
     routing: Routing | None
     configuration_error: str | None = None  # why the files as they are now are not the ones in use

@@ -19,6 +19,7 @@ from .decision_cache import DecisionCache, cache_key
 from .errors import ClassifierFailed, ConfigurationInvalid
 from .metrics import Metrics
 from .outcomes import Outcome
+from .tracing import Tracing
 
 MODEL = "semantic_router"
 PROBE_TEXT = "Are you there?"
@@ -70,6 +71,7 @@ class RouterClient:
         cache: DecisionCache | None,
         in_flight_limit: int,
         metrics: Metrics,
+        tracing: Tracing,
     ) -> None:
         self._channel = _channel(url, ca_file)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
@@ -79,6 +81,7 @@ class RouterClient:
         self._shared: dict[bytes, Call] = {}
         self._in_flight_limit = in_flight_limit
         self._metrics = metrics
+        self._tracing = tracing
         self._probing: asyncio.Task[bool] | None = None
         self._last_failure = ClassifierFailed(Outcome.FAILOPEN_ERROR, "never asked")
 
@@ -170,8 +173,10 @@ class RouterClient:
         return call.result()
 
     async def _infer(self, data: bytes) -> DecisionDocument:
+        trace: dict[str, str] = {}
+        self._tracing.carry(trace)
         try:
-            response = await self._stub.ModelInfer(_request(data), timeout=_CALL_SECONDS)
+            response = await self._stub.ModelInfer(_request(data), timeout=_CALL_SECONDS, metadata=tuple(trace.items()))
         except grpc.aio.AioRpcError as exc:
             raise _failure(exc) from exc
         decision = _decision(response)

@@ -1,5 +1,6 @@
 """Every environment variable the proxy reads, with its meaning. README's table is `settings_table()`."""
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,6 +105,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     decision_log_files: Annotated[
         int, msgspec.Meta(description="How many of its parts are kept, the one being written included.", ge=2)
     ] = 10
+    tracing: Annotated[
+        bool, msgspec.Meta(description="OpenTelemetry traces; the standard OTEL_* variables say where to.")
+    ] = False
     shadow_queue: Annotated[
         int, msgspec.Meta(description="Shadow decisions that may wait; beyond that they are dropped and counted.", ge=1)
     ] = 1000
@@ -126,6 +130,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         )
     if settings.decision_log_text and settings.decision_log is None:
         raise ConfigurationInvalid("environment", "SEMROUTER_DECISION_LOG_TEXT: expected SEMROUTER_DECISION_LOG, too")
+    if settings.tracing and importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is None:
+        raise ConfigurationInvalid(
+            "environment", "SEMROUTER_TRACING: expected the packages of pip install 'triton-semantic-router[tracing]'"
+        )
     return settings
 
 

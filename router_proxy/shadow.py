@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from contextvars import Context, copy_context
 
 from .decision_log import DecisionLog
 from .errors import ClassifierFailed
 from .exchange import Exchange
 from .metrics import Metrics
 from .router_client import RouterClient
+from .tracing import Tracing
 
 LOG = logging.getLogger("semrouter.proxy")
 _AT_ONCE = 4  # enough for Triton to batch, too few to keep requests that wait for their decision from it
@@ -22,20 +24,22 @@ class Shadow:
         metrics: Metrics,
         decision_log: DecisionLog,
         *,
+        tracing: Tracing,
         queue_limit: int,
         budget_seconds: float,
     ) -> None:
         self._router = router
         self._metrics = metrics
         self._decision_log = decision_log
+        self._tracing = tracing
         self._budget_seconds = budget_seconds
-        self._queue: asyncio.Queue[Exchange] = asyncio.Queue(queue_limit)
+        self._queue: asyncio.Queue[tuple[Exchange, Context]] = asyncio.Queue(queue_limit)
         self._workers = {asyncio.create_task(self._work()) for _ in range(_AT_ONCE)}
 
     def submit(self, exchange: Exchange) -> None:
         """Take over a shadow request that was answered; it is logged with its decision, or without if there is none."""
         try:
-            self._queue.put_nowait(exchange)
+            self._queue.put_nowait((exchange, copy_context()))
         except asyncio.QueueFull:
             self._drop(exchange)
 
@@ -49,7 +53,7 @@ class Shadow:
             worker.cancel()
         await asyncio.wait(self._workers)
         while not self._queue.empty():
-            self._drop(self._queue.get_nowait())
+            self._drop(self._queue.get_nowait()[0])
 
     def _drop(self, exchange: Exchange) -> None:
         self._metrics.shadowed("dropped", exchange)
@@ -57,9 +61,10 @@ class Shadow:
 
     async def _work(self) -> None:
         while True:
-            exchange = await self._queue.get()
+            exchange, context = await self._queue.get()
             try:
-                self._metrics.shadowed(await self._judge(exchange), exchange)
+                judging = asyncio.create_task(self._judge(exchange), context=context)  # in the trace of its request
+                self._metrics.shadowed(await judging, exchange)
                 self._decision_log.write(exchange)
             except asyncio.CancelledError:
                 self._drop(exchange)
@@ -73,11 +78,12 @@ class Shadow:
         """Decide and return how that compares with what happened."""
         if exchange.text is None:
             return "no_text"
-        try:
-            answered = await self._router.ask(exchange.text, self._budget_seconds, self._metrics)
-        except ClassifierFailed:
-            return "failed"
-        exchange.decision, exchange.cached = answered.decision, answered.cached
-        exchange.target = answered.decision.target
+        with self._tracing.deciding(exchange):
+            try:
+                answered = await self._router.ask(exchange.text, self._budget_seconds, self._metrics)
+            except ClassifierFailed:
+                return "failed"
+            exchange.decision, exchange.cached = answered.decision, answered.cached
+            exchange.target = answered.decision.target
         self._metrics.decided(answered.decision, "shadow")
         return "agree" if answered.decision.model == exchange.served_by else "differ"

@@ -21,7 +21,7 @@ QUEUE = {
     "components": ["kubernetes/queue-autoscaling"],
 }
 KINDS = {
-    "ConfigMap": ["semrouter-policy", "semrouter-upstreams"],
+    "ConfigMap": ["semrouter-canaries", "semrouter-policy", "semrouter-upstreams"],
     "Deployment": ["proxy", "triton"],
     "HorizontalPodAutoscaler": ["proxy"],
     "Namespace": ["semrouter"],
@@ -232,3 +232,11 @@ def test_the_adapter_provides_the_metric_that_scales_triton() -> None:
     [metric] = yaml.safe_load((KUBERNETES / "queue-autoscaling" / "triton-hpa.yaml").read_text())["spec"]["metrics"]
 
     assert rule["name"]["as"] == metric["pods"]["metric"]["name"]
+
+
+def test_the_canaries_are_the_shipped_ones(manifests: Manifests) -> None:
+    canaries = manifests.objects["ConfigMap", "semrouter-canaries"]["data"]["canaries.yaml"]
+
+    assert yaml.safe_load(canaries) == yaml.safe_load(
+        (DOCKER.parent / "configs" / "canaries.yaml").read_text(encoding="utf-8")
+    )

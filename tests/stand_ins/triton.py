@@ -22,6 +22,7 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self.texts: list[str] = []
+        self.metadata: list[dict[str, str]] = []
         self.error: tuple[grpc.StatusCode, str] | None = None
         self.answer: bytes | None = None
         self.asked = asyncio.Event()
@@ -45,6 +46,7 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - Triton's name
         self.texts.append(request.raw_input_contents[0][4:].decode())
+        self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
         self.asked.set()
         await self.released.wait()
         self.calls_not_cancelled += 1
