@@ -64,7 +64,7 @@ class Canaries:
         try:
             finished = await self._round()
         except ClassifierFailed as failure:
-            finished = Round(result="failed", failure=f"no decision: {failure}")
+            finished = Round(result="failed", failure=str(failure))
         self._note(finished)
 
     def _note(self, finished: Round) -> None:
