@@ -33,6 +33,8 @@ WITHOUT_DATA = {
 # Series that begin with the first failure.
 ONLY_AFTER_FAILURES = {"semrouter:failopen:ratio_rate5m", "semrouter_decision_log_dropped_total"}
 RAISED_BY_A_SLOW_MACHINE = {"SemrouterClassifierSlow", "TritonQueueing", "TritonDown", "SemrouterProxyDown"}
+# Of winners and of confidences; the bins are differences of the buckets that the proxy really exposes.
+LIVE_SHARES_ADD_UP = "count(abs(sum by (of) (semrouter:drift_live:ratio) - 1) < 0.001) == 2"
 DEADLINE_SECONDS = 60
 # What the tiny classifier makes of its two words.
 CANARIES = """
@@ -181,6 +183,7 @@ async def test_every_panel_and_every_rule_has_data_on_a_stack_under_load(stack: 
 
     await until(nothing_is_lacking, lambda: sorted(lacking))
 
+    assert await stack.prometheus.has_data(LIVE_SHARES_ADD_UP)
     judged = [rule["alert"] for rule in alert_rules() if rule["alert"] not in RAISED_BY_A_SLOW_MACHINE]
     assert [alert for alert in judged if await stack.prometheus.has_data(firing(alert))] == []
 
