@@ -1,6 +1,7 @@
 """The commands of this folder; the libraries behind them are imported when one runs, so that `--help` needs none."""
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,12 +28,15 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
     repository: Path
     triton_url: str | None
+    token_variable: str
 
     @property
     def load(self) -> "LoadModel | None":
         from .triton_control import load_model  # noqa: PLC0415 - see the module docstring
 
-        return None if self.triton_url is None else functools.partial(load_model, self.triton_url)
+        if self.triton_url is None:
+            return None
+        return functools.partial(load_model, self.triton_url, admin_token=os.environ.get(self.token_variable))
 
 
 REPOSITORY = click.option(
@@ -47,7 +51,7 @@ REPOSITORY = click.option(
 
 
 def at_destination(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --repository and --triton-url and hand both to the command as `destination`."""
+    """Add --repository, --triton-url and --triton-token-env and hand them to the command as `destination`."""
 
     @REPOSITORY
     @click.option(
@@ -56,9 +60,17 @@ def at_destination(command: Callable[..., None]) -> Callable[..., None]:
         show_envvar=True,
         help="gRPC address of the Triton that shall load it now; without it, Triton does so when it next starts.",
     )
+    @click.option(
+        "--triton-token-env",
+        metavar="VARIABLE",
+        default="SEMROUTER_TRITON_ADMIN_TOKEN",
+        show_default=True,
+        help="The environment variable with the token of a Triton that guards its model control.",
+    )
     @functools.wraps(command)
-    def run(*, repository: Path, triton_url: str | None, **options: Any) -> None:
-        command(destination=Destination(repository=repository, triton_url=triton_url), **options)
+    def run(*, repository: Path, triton_url: str | None, triton_token_env: str, **options: Any) -> None:
+        destination = Destination(repository=repository, triton_url=triton_url, token_variable=triton_token_env)
+        command(destination=destination, **options)
 
     return run
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -62,8 +63,10 @@ def assemble_backends(installation: TritonInstallation, directory: Path) -> Path
     return directory
 
 
-def server_command(installation: TritonInstallation, repository: Path, backends: Path, ports: TritonPorts) -> list[str]:
-    """Return the command that serves every model of `repository` that has a version, on loopback.
+def server_command(
+    installation: TritonInstallation, repository: Path, backends: Path, *, ports: TritonPorts, extra: Sequence[str]
+) -> list[str]:
+    """Return the command that serves every model of `repository` that has a version, on loopback; `extra` wins.
 
     Explicit model control, because bundles are swapped by loading; no auto-completion, because it would import
     every Python model twice.
@@ -85,6 +88,7 @@ def server_command(installation: TritonInstallation, repository: Path, backends:
         f"--metrics-port={ports.metrics}",
         "--grpc-infer-allocation-pool-size=64",
         "--backend-config=python,shm-default-byte-size=8388608",
+        *extra,
     ]
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .processes import ManagedProcess, check_port_free, http_status
@@ -26,13 +26,24 @@ _PROBE = json.dumps(
 class TritonServer(ManagedProcess):
     """Serves `repository`; ready and alive both mean that `semantic_router` answered a real inference."""
 
-    def __init__(self, repository: Path, run_directory: Path, ports: TritonPorts, variables: Mapping[str, str]) -> None:
-        """Lay out the backends in `run_directory`; TritonUnavailable says what this machine lacks."""
+    def __init__(
+        self,
+        repository: Path,
+        run_directory: Path,
+        ports: TritonPorts,
+        variables: Mapping[str, str],
+        *,
+        extra: Sequence[str] = (),
+    ) -> None:
+        """Lay out the backends in `run_directory`; TritonUnavailable says what this machine lacks.
+
+        `extra` are arguments of tritonserver that win over ours.
+        """
         installation = find_installation()
         backends = assemble_backends(installation, run_directory / "backends")
         super().__init__(
             "tritonserver",
-            server_command(installation, repository, backends, ports),
+            server_command(installation, repository, backends, ports=ports, extra=extra),
             server_environment(installation, dict(variables)),
             run_directory / "logs" / "tritonserver.log",
         )

@@ -27,16 +27,17 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def start_triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartTriton]:
-    """Start tritonserver on a repository with a policy; everything started is stopped at the end of the session."""
+    """Start tritonserver on a repository with a policy and more arguments; it is stopped at the end of the session."""
     with ExitStack() as servers:
 
-        def start(repository: Path, policy: Path, **variables: str) -> TritonServer:
+        def start(repository: Path, policy: Path, *arguments: str, **variables: str) -> TritonServer:
             http, grpc, metrics = free_ports(3)
             server = TritonServer(
                 repository,
                 tmp_path_factory.mktemp("triton"),
                 TritonPorts(http=http, grpc=grpc, metrics=metrics),
                 {"SEMROUTER_CONFIG": str(policy), "SEMROUTER_CLASSIFIER": "", **variables},
+                extra=arguments,
             )
             servers.enter_context(server)
             server.wait_ready()
