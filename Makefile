@@ -3,11 +3,12 @@ CLASSIFIER ?=
 POLICY ?=
 UPSTREAMS ?=
 RUN_ARGUMENTS ?=
+BENCH_ARGUMENTS ?=
 bin := .venv/bin
 sources := model_repository/semantic_router/1 router_proxy export local tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-vllm check-code lock clean
+.PHONY: help run test test-vllm bench check-code lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -23,6 +24,10 @@ test-vllm: .venv/.ready-test  ## Run the tests on two real vLLM servers (CPU; 3.
 	local/prepare-vllm.sh
 	$(bin)/python -m pytest tests/vllm
 
+bench: .venv/.ready-test  ## Measure speed beside peers and the machine's limit into benchmarks/results (BENCH_ARGUMENTS=--full)
+	benchmarks/prepare-tools.sh
+	$(bin)/python -m benchmarks $(BENCH_ARGUMENTS)
+
 check-code: .venv/.ready-test  ## Run the linters and the type checker
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
@@ -31,7 +36,7 @@ check-code: .venv/.ready-test  ## Run the linters and the type checker
 lock:  ## Pin the newest dependencies that pyproject.toml admits
 	: > requirements.lock
 	rm -rf .venv
-	local/prepare.sh local,export,test,dev
+	local/prepare.sh local,export,test,bench,dev
 	$(bin)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 
 clean:  ## Remove the virtual environment and everything a run left behind
@@ -42,5 +47,5 @@ clean:  ## Remove the virtual environment and everything a run left behind
 	@touch $@
 
 .venv/.ready-test: pyproject.toml requirements.lock
-	local/prepare.sh local,export,test,dev
+	local/prepare.sh local,export,test,bench,dev
 	@touch $@ .venv/.ready-run

@@ -1,0 +1,62 @@
+"""`make bench`: measure every family of rows, each by itself, and write benchmarks/results."""
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from local.errors import LocalError
+
+from . import decision_rows, design_rows, growth_rows, memory_rows, mode_rows, proxy_rows, start_rows, streaming_rows
+from .bench import FULL, QUICK, Bench, Family, Finding
+from .errors import BenchmarkError
+from .goals import GOALS
+from .machine import describe_machine
+from .report import Results, write_results
+
+FAMILIES: Mapping[str, Family] = {
+    "decision": decision_rows.measure,
+    "designs": design_rows.measure,
+    "proxy": proxy_rows.measure,
+    "modes": mode_rows.measure,
+    "streaming": streaming_rows.measure,
+    "memory": memory_rows.measure,
+    "start": start_rows.measure,
+    "growth": growth_rows.measure,
+}
+RESULTS = Path(__file__).parent / "results"
+# What goes wrong with servers and tools that are not ours; a mistake of ours should end the run and be seen.
+_FAILURES = (BenchmarkError, LocalError, OSError, subprocess.SubprocessError)
+
+
+@click.command()
+@click.option("--full", is_flag=True, help="Measure longer and more often; memory after 200,000 requests.")
+@click.option("--only", "families", multiple=True, type=click.Choice(list(FAMILIES)), help="These families of rows.")
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=False, help="Where to write.")
+def main(*, full: bool, families: Sequence[str], results: Path) -> None:
+    """Measure, print the table, and write it with its JSON and plot."""
+    chosen = families or list(FAMILIES)
+    machine = describe_machine()
+    failures: dict[str, str] = {name: "not chosen" for name in FAMILIES if name not in chosen}
+    findings = list(_findings(chosen, failures, full=full))
+    run = Results(machine=machine, scale="full" if full else "quick", findings=findings, failures=failures)
+    click.echo(write_results(run, GOALS, results))
+
+
+def _findings(chosen: Sequence[str], failures: dict[str, str], *, full: bool) -> Iterator[Finding]:
+    for name in chosen:
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="semrouter-bench-") as folder:
+            try:
+                yield from FAMILIES[name](Bench(scratch=Path(folder), scale=FULL if full else QUICK))
+            except _FAILURES as exc:
+                failures[name] = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        outcome = failures.get(name, "done")
+        click.echo(f"{name}: {outcome} after {time.monotonic() - started:.0f} s", err=True)
+
+
+if __name__ == "__main__":
+    main()
