@@ -13,7 +13,7 @@ from routing_policy.decision import decide
 from routing_policy.policy_file import load_policy
 
 CHECKOUT = Path(__file__).parent.parent.parent
-LARGEST_BUNDLE_BYTES = 8 * 1024 * 1024
+LARGEST_BUNDLE_BYTES = 30 * 1024 * 1024
 REASONING = "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"
 GENERAL = "meta-llama/Meta-Llama-3.1-8B-Instruct"
 CODER = "deepseek-ai/DeepSeekCoder-V2-Lite-Instruct"
@@ -27,30 +27,35 @@ POLICIES = {
 }
 
 
-@pytest.fixture(scope="module", params=list(LABELS))
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+REPOSITORY = CHECKOUT / "model_repository"
+SHIPPED = sorted(version for name in LABELS for version in (REPOSITORY / name).glob("[0-9]*"))
+
+
+@pytest.fixture(scope="module", params=SHIPPED, ids=lambda version: f"{version.parent.name}/{version.name}")
+def version(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.param
+    return found
 
 
 @pytest.fixture(scope="module")
-def classifier(name: str) -> Classifier:
-    return open_classifier(bundle_directory(name), threads=1)
+def classifier(version: Path) -> Classifier:
+    return open_classifier(version, threads=1)
 
 
-def bundle_directory(name: str) -> Path:
-    return CHECKOUT / "model_repository" / name / "1"
+def test_every_classifier_ships() -> None:
+    assert {version.parent.name for version in SHIPPED} == set(LABELS)
 
 
-def test_a_shipped_bundle_is_whole_and_small(name: str, classifier: Classifier) -> None:
-    files = list(bundle_directory(name).iterdir())
+def test_a_shipped_bundle_is_whole_and_small(version: Path, classifier: Classifier) -> None:
+    files = list(version.iterdir())
 
-    assert classifier.bundle.labels == LABELS[name]
+    assert classifier.bundle.labels == LABELS[version.parent.name]
     assert sorted(file.name for file in files) == ["bundle.json", "model.onnx", "tokenizer.json"]
     assert sum(file.stat().st_size for file in files) <= LARGEST_BUNDLE_BYTES
 
 
-def test_a_shipped_bundle_passes_the_checks_of_an_installation(name: str) -> None:
-    assert check_bundle(bundle_directory(name)).labels == LABELS[name]
+def test_a_shipped_bundle_passes_the_checks_of_an_installation(version: Path) -> None:
+    assert check_bundle(version).labels == LABELS[version.parent.name]
 
 
 @pytest.mark.parametrize(
@@ -68,12 +73,13 @@ def test_a_shipped_bundle_passes_the_checks_of_an_installation(name: str) -> Non
 )
 def test_the_guides_examples_go_where_the_guide_sends_them(classifier_name: str, text: str, target: str) -> None:
     policy = load_policy(CHECKOUT / "configs" / POLICIES[classifier_name])
-    classifier = open_classifier(bundle_directory(classifier_name), threads=1)
 
-    scores = dict(zip(classifier.bundle.labels, classify(classifier, [text])[0], strict=True))
-    decision = decide(policy, scores)
+    for version in (REPOSITORY / classifier_name).glob("[0-9]*"):
+        classifier = open_classifier(version, threads=1)
+        scores = dict(zip(classifier.bundle.labels, classify(classifier, [text])[0], strict=True))
+        decision = decide(policy, scores)
 
-    assert (decision.target.model, not decision.rationale.startswith("abstain")) == (target, True)
+        assert (decision.target.model, not decision.rationale.startswith("abstain")) == (target, True), version
 
 
 def test_canaries_get_the_scores_the_bundle_states(classifier: Classifier) -> None:

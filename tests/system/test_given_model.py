@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.errors import StartFailed
+from tests.conftest import CHECKOUT
 from tests.stand_ins.tiny_classifier import write_tiny_bundle
 
 from .conftest import DEEPSEEK, LLAMA, run_stack
@@ -32,6 +33,9 @@ async def test_a_given_model_is_installed_once_and_decides(tmp_path: Path) -> No
     model = write_guide_files(tmp_path / "given")
     arguments = ("--model-path", str(model), "--tokenizer-path", str(model.with_name("tokenizer.json")))
 
+    shipped = CHECKOUT / "model_repository" / "reasoning_classifier"
+    next_version = 1 + max(int(version.name) for version in shipped.glob("[0-9]*"))
+
     outputs = []
     for _ in range(2):
         with run_stack(tmp_path, *arguments) as stack:
@@ -40,7 +44,7 @@ async def test_a_given_model_is_installed_once_and_decides(tmp_path: Path) -> No
             outputs.append(stack.output())
 
         assert (hard["model"], easy["model"]) == (DEEPSEEK, LLAMA)
-        assert response.headers["x-semrouter-classifier"].startswith("reasoning_classifier/2/")
+        assert response.headers["x-semrouter-classifier"].startswith(f"reasoning_classifier/{next_version}/")
     assert ["installed" in output for output in outputs] == [True, False]
 
 
