@@ -78,5 +78,6 @@ class _Workers:
     def _pass_on(self, number: signal.Signals) -> None:
         if number != signal.SIGHUP:
             self._stopped.set()
+            self._listening.close()  # else connections would queue here until the last worker has drained
         for worker in self._running:
             worker.send_signal(number)

@@ -1,8 +1,9 @@
 """README's failures, staged: the LLM servers."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,26 @@ async def is_gone_for_who_named_it(scene: Scene) -> Seen:
     seen = await ask(proxy, model=REASONING)
     assert proxy.general.requests_begun == 0
     return seen
+
+
+async def takes_no_more_connections(scene: Scene) -> Seen:
+    with ExitStack() as sockets:
+        full = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            sockets.enter_context(connecting(full.getsockname()))
+        url = "http://127.0.0.1:{1}".format(*full.getsockname())
+        seen = await ask(await scene.proxy({REASONING: {"endpoints": [url], "timeouts": {"connect": 0.05}}}))
+    assert seen.answer is not None
+    assert "no connection within 0.05 s" in seen.answer.body["error"]["message"]
+    return seen
+
+
+def connecting(address: tuple[str, int]) -> socket.socket:
+    """Return a socket that connects, or waits for ever to: Linux drops what does not fit a full backlog."""
+    each = socket.socket()
+    each.setblocking(False)  # noqa: FBT003 - takes it by position only
+    each.connect_ex(address)
+    return each
 
 
 async def refuses(scene: Scene, status: int, fallbacks: list[str]) -> Seen:
@@ -167,7 +188,11 @@ async def connected(proxy: Proxy) -> AsyncIterator[tuple[asyncio.StreamReader, a
 FAILURES: dict[str, list[Stage]] = {
     "an endpoint is gone, and another serves the model": [leaves_another_endpoint],
     "a decided target is gone, and has a fallback": [leaves_a_fallback],
-    "an upstream is gone, and nobody may stand in for it": [is_gone, is_gone_for_who_named_it],
+    "an upstream is gone, and nobody may stand in for it": [
+        is_gone,
+        is_gone_for_who_named_it,
+        takes_no_more_connections,
+    ],
     "an upstream answers 502, 503 or 504, and another may stand in for it": [
         partial(refuses, status=status, fallbacks=[GENERAL]) for status in (502, 503, 504)
     ],

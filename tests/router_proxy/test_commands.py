@@ -59,12 +59,13 @@ async def test_it_serves_until_told_to_stop(tmp_path: Path, number: signal.Signa
         assert (status, await asyncio.wait_for(process.wait(), 30)) == (200, 0)
 
 
-async def test_an_open_stream_is_finished_before_it_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_an_open_stream_is_finished_before_it_ends(tmp_path: Path, workers: str) -> None:
     upstream = EchoUpstream(GENERAL)
     upstream.held.clear()
     async with (
         TestServer(upstream.app) as server,
-        serving(tmp_path, upstream_url=str(server.make_url(""))) as process,
+        serving(tmp_path, upstream_url=str(server.make_url("")), SEMROUTER_WORKERS=workers) as process,
         aiohttp.ClientSession(await announced_url(process)) as session,
     ):
         body = {"model": GENERAL, "stream": True}
