@@ -12,10 +12,11 @@ from routing_policy.keywords import keyword_scores
 
 from .evaluation_data import EvaluationRow
 from .metrics import Figure, Truth, mean_with_interval
-from .word_bag import train_word_bag
+from .word_bag import cross_validated, train_word_bag
 
 Predicted = npt.NDArray[np.int64]
 SHUFFLES = 200
+FEWEST_TO_CROSS_VALIDATE = 20  # rows
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +37,8 @@ def compare_baselines(
 ) -> list[Baseline]:
     """Compare the classifier's decisions [rows] with every baseline; those that learn do so from `training`.
 
-    Without `training` rows, majority and length are fitted to the rows they are judged on, which favours them.
+    Without `training` rows, majority and length are fitted to the rows they are judged on, which favours them, and word
+    bags to the other rows of the same sources, which favours them less.
     """
     truth = label_indices(rows, labels)
     learnt_from = training or rows
@@ -48,6 +50,8 @@ def compare_baselines(
     }
     if training:
         predictions["TF-IDF and logistic regression"] = train_word_bag(training, labels)([row.text for row in rows])
+    elif len(rows) >= FEWEST_TO_CROSS_VALIDATE:
+        predictions["TF-IDF and logistic regression, cross-validated on these rows"] = cross_validated(rows, labels)
     right = decided == truth
     compared = [_compare(name, predicted == truth, right, resamples) for name, predicted in predictions.items()]
     return [*compared, _shuffled(decided, truth, resamples)]

@@ -21,6 +21,7 @@ from .metrics import (
     Truth,
     calibration_bins,
     confusion,
+    median_with_interval,
     wilson,
     with_interval,
 )
@@ -29,6 +30,8 @@ from .robustness import Flips, count_flips
 HISTOGRAM_BINS = 20
 CUTOFFS = 50
 LATENCY_RUNS = 30
+LATENCY_RESAMPLES = 200
+MAIN_LANGUAGE = "en"
 
 
 class EvaluationOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +58,12 @@ class Cutoff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds from text to scores for one prompt alone, in this process."""
+    """Milliseconds from text to scores for one prompt alone, in this process; the interval is the median's."""
 
     tokens: int
     median_ms: float
+    low_ms: float
+    high_ms: float
     p95_ms: float
 
 
@@ -107,7 +112,7 @@ def evaluate(
         overall={name: with_interval(metric, scores, truth, resamples) for name, metric in METRICS.items()},
         confusion=confusion(scores, truth).tolist(),
         by_source=group_accuracy([row.source for row in rows], right),
-        by_language=group_accuracy([row.language for row in rows], right),
+        by_language=language_accuracy([row.language for row in rows], right),
         by_length=length_bands(classifier, texts, right),
         baselines=compare_baselines(rows, labels, decided, training=training, resamples=resamples),
         robustness=_robustness(classifier, texts, truth, options),
@@ -124,6 +129,15 @@ def group_accuracy(names: Sequence[str], right: npt.NDArray[np.bool_]) -> list[G
     members = {name: np.array([other == name for other in names]) for name in dict.fromkeys(names)}
     found = [Group(name=name, rows=int(rows.sum()), accuracy=wilson(right[rows])) for name, rows in members.items()]
     return sorted(found, key=lambda group: (-group.rows, group.name))
+
+
+def language_accuracy(languages: Sequence[str], right: npt.NDArray[np.bool_]) -> list[Group]:
+    """Return the accuracy per language, after that of all but English together where there are several."""
+    groups = group_accuracy(languages, right)
+    others = np.array([language != MAIN_LANGUAGE for language in languages])
+    if len(groups) <= 2 or others.all():  # noqa: PLR2004 - English and one more say it themselves
+        return groups
+    return [Group(name="all but English", rows=int(others.sum()), accuracy=wilson(right[others])), *groups]
 
 
 def length_bands(classifier: Classifier, texts: Sequence[str], right: npt.NDArray[np.bool_]) -> list[Group]:
@@ -178,8 +192,9 @@ def _time_text(classifier: Classifier, tokens: int) -> Latency:
         start = time.perf_counter()
         classify(classifier, [text])
         milliseconds.append(1e3 * (time.perf_counter() - start))
-    median, p95 = np.quantile(milliseconds, [0.5, 0.95])
-    return Latency(tokens=tokens, median_ms=float(median), p95_ms=float(p95))
+    median = median_with_interval(np.array(milliseconds), LATENCY_RESAMPLES)
+    p95 = float(np.quantile(milliseconds, 0.95))
+    return Latency(tokens=tokens, median_ms=median.value, low_ms=median.low, high_ms=median.high, p95_ms=p95)
 
 
 def text_of_length(classifier: Classifier, tokens: int) -> str:

@@ -107,6 +107,12 @@ def mean_with_interval(values: npt.NDArray[Any], resamples: int) -> Figure:
     return _figure(float(numbers.mean()), [float(numbers[rows].mean()) for rows in _resampled(len(numbers), resamples)])
 
 
+def median_with_interval(values: npt.NDArray[np.float64], resamples: int) -> Figure:
+    return _figure(
+        float(np.median(values)), [float(np.median(values[rows])) for rows in _resampled(len(values), resamples)]
+    )
+
+
 def wilson(right: npt.NDArray[np.bool_]) -> Figure:
     """Return the share that is right with its Wilson interval: sound in groups too small or too even to resample."""
     rows, value = len(right), float(right.mean())

@@ -7,7 +7,7 @@ from .html_page import Plot, Table, html_page, text_table
 from .metrics import Figure
 from .plots import Line, heat_map, line_plot, stacked_bars
 
-LARGEST_GROUPS = 15
+LARGEST_GROUPS = 50
 _NAMES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
@@ -54,8 +54,16 @@ def tables(evaluation: Evaluation) -> list[Table]:
         ),
         Table(
             title="One prompt alone, one CPU thread",
-            heading=("tokens", "median ms", "p95 ms"),
-            rows=[(str(each.tokens), f"{each.median_ms:.2f}", f"{each.p95_ms:.2f}") for each in evaluation.latency],
+            heading=("tokens", "median ms", "interval", "p95 ms"),
+            rows=[
+                (
+                    str(each.tokens),
+                    f"{each.median_ms:.2f}",
+                    f"{each.low_ms:.2f} to {each.high_ms:.2f}",
+                    f"{each.p95_ms:.2f}",
+                )
+                for each in evaluation.latency
+            ],
         ),
     ]
     return [table for table in found if table.rows]

@@ -3,7 +3,7 @@ import pytest
 
 from export.baselines import compare_baselines, keywords, length_rule, majority
 from export.evaluation_data import EvaluationRow
-from export.word_bag import train_word_bag
+from export.word_bag import cross_validated, train_word_bag
 
 LABELS = ["non-reasoning", "reasoning"]
 
@@ -44,6 +44,14 @@ def test_word_bags_take_a_text_without_a_known_word() -> None:
     assert len(train_word_bag([*EASY, *HARD], LABELS)(["", "zzz"])) == 2
 
 
+def test_word_bags_are_never_judged_on_rows_they_learnt_from() -> None:
+    rows = [row(f"only {number}", "reasoning" if number % 5 == 0 else "non-reasoning") for number in range(25)]
+
+    decided = cross_validated(rows, LABELS)
+
+    assert decided[::5].tolist() == [0] * 5  # the other folds hold no such label
+
+
 def test_perfect_decisions_beat_every_baseline_and_their_own_shuffle() -> None:
     rows = [*EASY, *HARD]
     decided = np.array([0] * 30 + [1] * 20)
@@ -54,6 +62,7 @@ def test_perfect_decisions_beat_every_baseline_and_their_own_shuffle() -> None:
         "majority, fitted to these rows",
         "length, fitted to these rows",
         "keywords",
+        "TF-IDF and logistic regression, cross-validated on these rows",
         "own decisions, shuffled",
     ]
     assert compared["keywords"].accuracy.value == 0.6
