@@ -58,19 +58,12 @@ async def send(session: aiohttp.ClientSession, upstream: Upstream, endpoint: End
 
     Nothing is sent twice: an endpoint that did not answer may have worked on the request all the same.
     """
-    timeouts = upstream.timeouts
     try:
-        async with asyncio.timeout(timeouts.first_byte):
+        async with asyncio.timeout(upstream.timeouts.first_byte):
             begun = await _begin(session, upstream, endpoint, outgoing)
-    except aiohttp.ConnectionTimeoutError as exc:
+    except (aiohttp.ClientError, TimeoutError, OSError) as exc:
         endpoint.breaker.failed()
-        raise UpstreamUnreachable(f"{upstream.name}: no connection within {timeouts.connect:g} s") from exc
-    except TimeoutError as exc:
-        endpoint.breaker.failed()
-        raise UpstreamTimedOut(f"{upstream.name}: no answer within {timeouts.first_byte:g} s") from exc
-    except (aiohttp.ClientError, OSError) as exc:
-        endpoint.breaker.failed()
-        raise UpstreamUnreachable(f"{upstream.name}: {type(exc).__name__}") from exc
+        raise _failure(upstream, exc) from exc
     if begun.response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         endpoint.breaker.failed()
     else:
@@ -136,6 +129,16 @@ async def _begin(session: aiohttp.ClientSession, upstream: Upstream, endpoint: E
         first = await response.content.readany()
         opened.pop_all()  # from here on the caller closes it
     return Begun(response=response, first=first)
+
+
+def _failure(upstream: Upstream, error: Exception) -> UpstreamUnreachable | UpstreamTimedOut:
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return UpstreamUnreachable(f"{upstream.name}: no connection within {upstream.timeouts.connect:g} s")
+        case TimeoutError():
+            return UpstreamTimedOut(f"{upstream.name}: no answer within {upstream.timeouts.first_byte:g} s")
+        case _:
+            return UpstreamUnreachable(f"{upstream.name}: {type(error).__name__}")
 
 
 async def _chunks(begun: Begun, between_seconds: float) -> AsyncIterator[bytes]:
