@@ -61,6 +61,24 @@ def test_the_middle_of_a_huge_text_is_cut_before_tokenizing_and_its_total_is_unk
     assert (clip.tokens_total, clip.truncated) == (None, True)
 
 
+def test_no_more_is_tokenized_than_it_takes_to_know_both_ends() -> None:
+    text = " ".join(["1"] * 200)
+
+    clip = clip_text(make_tokenizer(), text, max_length=16)
+
+    assert clip.ids == [CLS, *ids_of(*[1] * 14), SEP]
+    assert (clip.tokens_total, clip.truncated) == (None, True)
+
+
+def test_a_text_whose_ends_hold_too_few_tokens_is_tokenized_further_in() -> None:
+    text = f"{'a' * 300} 1 2 3 4 5 6 7 8 9 {'b' * 300}"
+
+    clip = clip_text(make_tokenizer(), text, max_length=8)
+
+    assert clip.ids == [CLS, UNKNOWN, *ids_of(1, 2), *ids_of(8, 9), UNKNOWN, SEP]
+    assert (clip.tokens_total, clip.truncated) == (13, True)
+
+
 @pytest.mark.parametrize("character", ["é", "漢", "🧮"])
 def test_a_huge_text_is_cut_between_characters(character: str) -> None:
     text = "x" + character * END_BYTES + "y"
