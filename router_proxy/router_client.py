@@ -38,6 +38,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 2000),  # a restarted Triton is found within two seconds
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.lb_policy_name", "round_robin"),  # dns:///triton:8001 in front of several pods uses them all
+    ("grpc.dns_min_time_between_resolutions_ms", 5000),  # a pod that took another's place, within five
     ("grpc.enable_http_proxy", 0),
 )
 Call = asyncio.Task[DecisionDocument]
