@@ -55,7 +55,7 @@ def _repository(folder: Path, *, usual: bool) -> Path:
     refresh_serving_copy(SHIPPED_REPOSITORY, repository)
     shutil.rmtree(repository / "topic_classifier")
     if usual:
-        for model, instances in (("semantic_router", "count: 2"), ("reasoning_classifier", "count: 1")):
+        for model, instances in (("semantic_router", "count: 2"), ("reasoning_classifier", "count: 2")):
             config = repository / model / "config.pbtxt"
             text = config.read_text(encoding="utf-8").replace(instances, "count: 1")
             start = text.index("dynamic_batching")

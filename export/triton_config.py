@@ -30,10 +30,11 @@ output [
 ]
 # Bounded by its only caller: semantic_router. A queue policy here makes single instances stall for 500 ms.
 dynamic_batching {{ }}
+# One thread each, one for each instance of semantic_router: two batches side by side beat one on two threads.
 instance_group [
-  {{ count: 1 }}
+  {{ count: 2 }}
 ]
-parameters {{ key: "intra_op_thread_count" value {{ string_value: "2" }} }}
+parameters {{ key: "intra_op_thread_count" value {{ string_value: "1" }} }}
 {warmup}"""
 # Token ids may be zero, but a mask of zeros would make a softmax of nothing, and Triton's own fillers know only those.
 _WARMUP = """\

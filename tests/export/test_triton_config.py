@@ -29,7 +29,7 @@ def test_a_written_configuration_serves_two_versions_in_batches(described: Bundl
     assert config.max_batch_size == 32
     assert config.HasField("dynamic_batching")
     assert not config.dynamic_batching.HasField("default_queue_policy")
-    assert [group.count for group in config.instance_group] == [1]
+    assert [group.count for group in config.instance_group] == [2]
     assert not any(group.kind for group in config.instance_group)
 
 

@@ -30,6 +30,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     classify_us: int
 
 
+# A chunk is padded to its longest row, rounded up to what matrix units like and what keeps the shapes few.
+_LENGTH_STEP = 8
 # Triton's words; through BLS every error code arrives as INTERNAL (release 24.10), so only the message tells.
 _NOT_READY = ("is not ready", "is not at ready state", "unknown model")
 _OVERLOADED = ("Exceeds maximum queue size", "Request timeout expired")
@@ -164,7 +166,9 @@ class TritonClassifier:
             by_length[pad_length(len(clip.ids), loaded.buckets)].append(index)
         for length, indices in by_length.items():
             for start in range(0, len(indices), self._max_batch):
-                yield length, indices[start : start + self._max_batch]
+                chunk = indices[start : start + self._max_batch]
+                longest = max(len(clipped[index].ids) for index in chunk)
+                yield min(length, -(-longest // _LENGTH_STEP) * _LENGTH_STEP), chunk
 
     def _classify_chunk(
         self, loaded: LoadedBundle, length: int, chunk: list[tuple[ClippedText, int]]
