@@ -28,7 +28,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     memory_requests: int
 
 
-QUICK = Scale(rounds=5, seconds=2, decisions=250, memory_requests=10_000)
+QUICK = Scale(rounds=5, seconds=1, decisions=250, memory_requests=10_000)
 FULL = Scale(rounds=15, seconds=4, decisions=1000, memory_requests=200_000)
 
 

@@ -11,10 +11,10 @@ from .bench import Bench, Finding, Table
 from .errors import BenchmarkError
 from .goals import Measured
 from .rounds import added, interleave, ratio, summary
-from .servers import Server, fast_upstream, litellm_proxy, nginx_proxy, our_proxy, sglang_router
+from .servers import Server, fast_upstream, litellm_proxy, nginx_proxy, our_proxy, plain_proxy, sglang_router
 from .wrk import load
 
-_PEERS = {"nginx": nginx_proxy, "sglang-router": sglang_router}
+_PEERS = {"nginx": nginx_proxy, "sglang-router": sglang_router, "plain aiohttp, one process": plain_proxy}
 _CONNECTIONS = (16, 64)
 _LITELLM_ROUNDS = 2
 _ONE = "ours, one worker"

@@ -134,6 +134,16 @@ def litellm_proxy(folder: Path, upstream: int, workers: int) -> Iterator[Server]
 
 
 @contextmanager
+def plain_proxy(folder: Path, upstream: int) -> Iterator[Server]:
+    """Serve what aiohttp costs by itself."""
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "benchmarks.plain_proxy", str(port), str(upstream)]
+    with Server("plain-proxy", command, folder, port=port, variables={"PYTHONPATH": str(CHECKOUT)}) as server:
+        server.wait_answering()
+        yield server
+
+
+@contextmanager
 def our_proxy(folder: Path, upstream: int, name: str = "proxy", **variables: str) -> Iterator[Server]:
     """Serve router_proxy as `semrouter serve` does; `variables` are SEMROUTER_… without the prefix."""
     (port,) = free_ports(1)

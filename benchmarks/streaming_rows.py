@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from .bench import Bench, Finding, Table
 from .goals import Measured
+from .machine import CHECKOUT
 from .rounds import Estimate, added, summary
 from .servers import Server, free_ports, our_proxy
 from .token_client import Streams, read_streams
@@ -17,7 +18,7 @@ def measure(bench: Bench) -> Iterator[Finding]:
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "benchmarks.token_server", str(port)]
     with (
-        Server("token-server", command, bench.scratch, port=port) as upstream,
+        Server("token-server", command, bench.scratch, port=port, variables={"PYTHONPATH": str(CHECKOUT)}) as upstream,
         our_proxy(bench.scratch, upstream.port) as proxy,
     ):
         found: dict[str, list[Streams]] = {"direct": [], "proxy": [], "stalled": []}
