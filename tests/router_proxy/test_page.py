@@ -154,6 +154,18 @@ async def test_a_target_that_cannot_take_the_request_is_named_with_the_one_that_
     assert f"{REASONING} lacks context" in await page.text("#details")
 
 
+async def test_a_target_that_is_full_is_said_to_be(page: Page, start_proxy: StartProxy, stand_in_url: str) -> None:
+    capped = {"upstreams": {REASONING: {"max_in_flight": 1}}}
+    proxy = await start_proxy(stand_in_url, capped, SEMROUTER_UI="true")
+    proxy.reasoning.held.clear()
+
+    async with proxy.client.post("/v1/chat/completions", json={"model": REASONING, "stream": True}):
+        await ask(page, proxy, HARD)
+        proxy.reasoning.held.set()
+
+    assert f"is at its max_in_flight; it would go to {GENERAL}." in await page.text("#verdict")
+
+
 async def test_a_text_that_comes_again_is_a_cache_hit(page: Page, proxy: Proxy) -> None:
     await proxy.post("/v1/route", {"text": HARD})
 
