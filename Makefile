@@ -8,7 +8,7 @@ bin := .venv/bin
 sources := model_repository/semantic_router/1 router_proxy export local tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-vllm bench check-code lock clean
+.PHONY: help run test test-vllm bench cards check-code lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -27,6 +27,13 @@ test-vllm: .venv/.ready-test  ## Run the tests on two real vLLM servers (CPU; 3.
 bench: .venv/.ready-test  ## Measure speed beside peers and the machine's limit into benchmarks/results (BENCH_ARGUMENTS=--full)
 	benchmarks/prepare-tools.sh
 	$(bin)/python -m benchmarks $(BENCH_ARGUMENTS)
+
+cards: .venv/.ready-test  ## Measure the bundled classifiers on the shipped prompts and write docs/cards
+	@for version in $(wildcard model_repository/*_classifier/[0-9]*); do \
+		card=docs/cards/$$(basename $$(dirname $$version))-$$(basename $$version); \
+		$(bin)/semrouter eval $$version --json $$card.json > /dev/null && \
+		$(bin)/semrouter bundle card $$version --evaluation $$card.json > $$card.md || exit 1; \
+	done
 
 check-code: .venv/.ready-test  ## Run the linters and the type checker
 	$(bin)/ruff check .

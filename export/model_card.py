@@ -6,7 +6,8 @@ from typing import Any
 from routing_policy.bundle import Bundle
 
 from .evaluation import Evaluation
-from .report import Table, tables
+from .html_page import Table
+from .report import tables
 
 
 def model_card(name: str, bundle: Bundle, evaluation: Evaluation | None) -> str:

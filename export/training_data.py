@@ -30,6 +30,7 @@ class LabelledPrompt(msgspec.Struct, frozen=True, kw_only=True):
     topic: str | None
     source: str
     language: str = "unknown"
+    licence: str = "unstated"
 
 
 class _RowInvalid(Exception):
@@ -99,6 +100,14 @@ def source_weights(prompts: Sequence[LabelledPrompt], scale: Mapping[str, float]
     return [weight / mean for weight in raw]
 
 
+def sources_by_licence(prompts: Iterable[LabelledPrompt]) -> dict[str, list[str]]:
+    """Return the sources of each licence, both in alphabetical order."""
+    found: dict[str, set[str]] = {}
+    for prompt in prompts:
+        found.setdefault(prompt.licence, set()).add(prompt.source)
+    return {licence: sorted(sources) for licence, sources in sorted(found.items())}
+
+
 def balanced_over_labels(prompts: Sequence[LabelledPrompt], weights: Sequence[float]) -> list[float]:
     """Scale the weights so that every label has the same sum; their mean stays."""
     sums: dict[str, float] = {}
@@ -123,6 +132,7 @@ def _read_row(line: bytes, label_field: str, topic_field: str | None, labels: Se
         topic=topic,
         source=str(row.get("source", "")),
         language=str(row.get("lang", "unknown")),
+        licence=str(row.get("license", "unstated")),
     )
 
 

@@ -31,7 +31,7 @@ from .training import (
     save_checkpoint,
     score,
 )
-from .training_data import hold_out, read_prompts, without_guide, write_prompts
+from .training_data import hold_out, read_prompts, sources_by_licence, without_guide, write_prompts
 from .training_loop import Report, Schedule
 from .variants import Precision
 
@@ -195,6 +195,7 @@ def _bundle(request: TrainingRequest, course: Course, student: Student, figures:
 def _figures(course: Course, passes: list[Pass]) -> dict[str, Any]:
     return {
         "prompts": len(course.prompts),
+        "sources_by_licence": sources_by_licence(course.prompts),
         "dev_prompts": len(course.dev),
         "held_out_sources": sorted({prompt.source for prompt in course.unseen}),
         "dev_accuracy_by_epoch": [round(one.accuracy, 4) for one in passes],

@@ -12,6 +12,7 @@ from export.training_data import (
     is_near_guide,
     read_prompts,
     source_weights,
+    sources_by_licence,
     without_guide,
 )
 
@@ -125,6 +126,13 @@ def test_balanced_labels_weigh_the_same_in_sum_and_keep_the_ratios_within_one() 
     weights = balanced_over_labels(prompts, [1.0, 1.0, 2.0, 1.0])
 
     assert weights == pytest.approx([0.625, 0.625, 1.25, 2.5])
+
+
+def test_sources_are_listed_under_their_licences() -> None:
+    rows = [("MIT", "gsm8k"), ("CC-BY-SA-4.0", "xquad"), ("MIT", "aqua"), ("MIT", "gsm8k")]
+    prompts = [LabelledPrompt(text="x", label="y", topic=None, source=source, licence=name) for name, source in rows]
+
+    assert sources_by_licence(prompts) == {"CC-BY-SA-4.0": ["xquad"], "MIT": ["aqua", "gsm8k"]}
 
 
 def test_no_source_is_in_two_folds() -> None:
