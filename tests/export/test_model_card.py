@@ -31,5 +31,5 @@ def test_a_card_takes_its_figures_from_an_evaluation(built_bundle: Path, tmp_pat
 
     assert result.exit_code == 0, result.output
     assert result.output.startswith("# mine\n")
-    assert "Measured on 233 prompts of this project's own evaluation set." in result.output
+    assert "Measured on 623 prompts of this project's own evaluation set." in result.output
     assert "### Against what else could decide\n\n| instead | accuracy |" in result.output
