@@ -374,4 +374,8 @@ def test_schemas_are_written_into_the_directory_named(tmp_path: Path) -> None:
     result = semrouter("schema", "--directory", tmp_path)
 
     assert result.exit_code == 0
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["semantic-router.schema.json", "upstreams.schema.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "canaries.schema.json",
+        "semantic-router.schema.json",
+        "upstreams.schema.json",
+    ]

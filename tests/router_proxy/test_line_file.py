@@ -154,4 +154,5 @@ def test_processes_that_rotate_one_file_lose_and_mix_no_line(tmp_path: Path) -> 
         (w, n) for w in (b"a", b"b", b"c") for n in range(3000)
     ]
     assert all(len(b"".join(line[2:])) == int(line[1]) % 90 for line in lines)
-    assert all(part.stat().st_size <= 20_100 for part in tmp_path.iterdir())
+    longest = len("a 2999 ") + 89 + 1
+    assert max(part.stat().st_size for part in tmp_path.iterdir()) <= 20_000 + 3 * longest  # all may find room at once
