@@ -45,14 +45,14 @@ def test_canaries_carry_the_scores_the_graph_gives(built_bundle: Path) -> None:
 def test_the_tokenizer_neither_cuts_nor_pads(built_bundle: Path) -> None:
     tokenizer = Tokenizer.from_file(str(built_bundle / "tokenizer.json"))
 
-    clipped = clip_text(tokenizer, "prime number " * 300, 64)
+    clipped = clip_text(tokenizer, "prime number " * 70, 64)
 
     assert tokenizer.encode("hi").ids[0] == clipped.ids[0]
     assert tokenizer.encode("hi").ids[-1] == clipped.ids[-1]
     assert len(tokenizer.encode("hi").ids) < 10
     assert len(clipped.ids) == 64
     assert clipped.tokens_total is not None
-    assert clipped.tokens_total > 600
+    assert clipped.tokens_total > 140
 
 
 def test_a_bert_takes_the_same_two_inputs_and_keeps_its_short_limit(bert: Path, tmp_path: Path) -> None:
