@@ -16,11 +16,12 @@ import aiohttp
 import click
 import msgspec
 import psutil
-from tokenizers import Tokenizer
 
+from export.tokenizer import load_tokenizer
 from local.processes import ManagedProcess
 
 from .errors import MeasurementFailed
+from .in_process import newest_version
 from .machine import CHECKOUT, describe_machine
 from .prompts import MIXED_TOKENS, prompts_of
 from .servers import MODEL, fast_upstream, our_proxy, triton
@@ -88,9 +89,7 @@ def _measure(requests: int) -> list[Cost]:
         Load(name="routed, text seen before", mode="auto", model="router", cache="hit"),
         Load(name="routed, new text of 8 to 256 tokens", mode="auto", model="router", cache="miss"),
     )
-    tokenizer = Tokenizer.from_file(
-        str(CHECKOUT / "model_repository" / "reasoning_classifier" / "1" / "tokenizer.json")
-    )
+    tokenizer = load_tokenizer(newest_version(CHECKOUT / "model_repository" / "reasoning_classifier"))
     prompts = prompts_of(tokenizer, MIXED_TOKENS, len(MIXED_TOKENS) * _PROMPTS_OF_A_LENGTH)
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 
 from export.inference import pad_batch
+from export.installation import installed_versions
 from export.tokenizer import load_tokenizer
 from routing_policy.bundle import MODEL_FILE, read_bundle
 from routing_policy.clipping import clip_text, pad_length
@@ -23,8 +24,7 @@ class InProcess:
     """One session on the newest version of a classifier, with `threads` (0: all cores)."""
 
     def __init__(self, classifier: Path, threads: int) -> None:
-        version = max(int(entry.name) for entry in classifier.iterdir() if entry.name.isdecimal())
-        directory = classifier / str(version)
+        directory = newest_version(classifier)
         self._bundle = read_bundle(directory)
         self.tokenizer = load_tokenizer(directory)
         options = ort.SessionOptions()
@@ -71,6 +71,11 @@ class InProcess:
         tensors = pad_batch(rows, length, self._bundle.inputs)
         logits: np.ndarray[Any, Any] = self._session.run([self._bundle.output], tensors)[0]
         return logits
+
+
+def newest_version(classifier: Path) -> Path:
+    """Return the directory of the version that Triton serves from a repository where none is withdrawn."""
+    return installed_versions(classifier.parent, classifier.name)[-1].directory
 
 
 def served_threads(classifier: Path) -> int:

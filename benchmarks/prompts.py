@@ -1,4 +1,4 @@
-"""Prompts of chosen lengths, from the project's own evaluation set: no two alike, so that no cache can answer."""
+"""Prompts of chosen lengths, from the project's own evaluation set. Asked in turn they come again, as caches notice."""
 
 import itertools
 from collections.abc import Iterator

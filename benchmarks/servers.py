@@ -2,16 +2,15 @@
 
 import http.client
 import os
-import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
 
-from local.processes import ManagedProcess
+from local.processes import ManagedProcess, free_ports
 from local.serving_copy import refresh_serving_copy
 from local.triton import TritonPorts
 from local.triton_server import TritonServer
@@ -78,15 +77,6 @@ class Server(ManagedProcess):
             return False
         finally:
             connection.close()
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports nobody listens on; held open together so that they differ."""
-    with ExitStack() as sockets:
-        opened = [sockets.enter_context(socket.socket()) for _ in range(count)]
-        for each in opened:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in opened]
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import psutil
 
-from local.processes import ManagedProcess
+from local.processes import ManagedProcess, free_ports
 
 from .bench import Bench, Finding
 from .goals import Measured
 from .machine import CHECKOUT
 from .rounds import summary
-from .servers import environment, free_ports
+from .servers import environment
 
 _ROUNDS = 3
 _READY = "The semantic router is ready"

@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Iterator
 
+from local.processes import free_ports
+
 from .bench import Bench, Finding, Table
 from .goals import Measured
 from .machine import CHECKOUT
 from .rounds import Estimate, added, summary
-from .servers import Server, free_ports, our_proxy
+from .servers import Server, our_proxy
 from .token_client import Streams, read_streams
 
 _CLIENTS = 200

@@ -110,3 +110,12 @@ def check_port_free(name: str, port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as exc:
             raise StartFailed(f"{name}: port {port} is taken; choose another (semrouter up --help)") from exc
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports nobody listens on; held open together so that they differ."""
+    with contextlib.ExitStack() as sockets:
+        opened = [sockets.enter_context(socket.socket()) for _ in range(count)]
+        for each in opened:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in opened]

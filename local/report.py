@@ -9,7 +9,7 @@ import msgspec
 from export.log_parts import PlacedLine
 from routing_policy.decision import ABSTAIN_RATIONALES
 
-from .decision_log import LogLine, Usage, read_line
+from .decision_log import LogLine, read_line
 from .errors import LogInvalid
 from .token_estimate import Flow, Route, TokenEstimate, estimate_tokens
 
@@ -28,22 +28,6 @@ class Period(msgspec.Struct, kw_only=True):
     failed_open: int = 0
 
 
-class Ledger(msgspec.Struct, kw_only=True):
-    """The tokens of `stated` of the `requests`: those whose answers stated them."""
-
-    requests: int = 0
-    stated: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    def add(self, tokens: Usage | None) -> None:
-        self.requests += 1
-        if tokens is not None:
-            self.stated += 1
-            self.prompt_tokens += tokens.prompt_tokens
-            self.completion_tokens += tokens.completion_tokens
-
-
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Times are in seconds since 1970. Pairs of names count the requests that have both."""
 
@@ -58,7 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     judges: Mapping[tuple[str, str], int]  # policy and classifier
     confidence: Mapping[str, Sequence[int]]  # by winner
     periods: Sequence[Period]
-    ledgers: Mapping[tuple[str, str], Ledger]  # target and mode
+    ledgers: Mapping[tuple[str, str], Flow]  # target and mode
     estimated: int  # requests whose tokens are in `tokens`
     tokens: Sequence[TokenEstimate]  # as it was, and had shadow requests gone where the router would send them
 
@@ -76,7 +60,7 @@ class _Sums(msgspec.Struct, kw_only=True):
     judges: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
     confidence: dict[str, list[int]] = msgspec.field(default_factory=dict)
     minutes: dict[int, Period] = msgspec.field(default_factory=dict)
-    ledgers: dict[tuple[str, str], Ledger] = msgspec.field(default_factory=dict)
+    ledgers: defaultdict[tuple[str, str], Flow] = msgspec.field(default_factory=lambda: defaultdict(Flow))
     flows: defaultdict[Route, Flow] = msgspec.field(default_factory=lambda: defaultdict(Flow))
 
 
@@ -159,7 +143,7 @@ def _add_to_period(sums: _Sums, line: LogLine, seconds: float) -> None:
 def _add_tokens(sums: _Sums, line: LogLine, mode: str) -> None:
     if line.served_by is None or line.writer is None:
         return
-    sums.ledgers.setdefault((line.writer, mode), Ledger()).add(line.tokens)
+    sums.ledgers[line.writer, mode].add(line)
     would = line.target if line.outcome == "shadow" and line.scores is not None else None
     sums.flows[Route(logged=line.writer, before=line.writer, after=would or line.writer)].add(line)
 

@@ -8,8 +8,8 @@ from export.html_page import Plot, Table, html_page
 from export.plots import Line, line_plot, stacked_bars
 
 from .prices import TargetPrice, cost, cost_change
-from .report import Ledger, Period, Report
-from .token_estimate import TokenEstimate
+from .report import Period, Report
+from .token_estimate import Flow, TokenEstimate
 
 Prices = Mapping[str, TargetPrice]
 _DAY_SECONDS = 86_400
@@ -109,13 +109,13 @@ def _by_mode(title: str, name: str, counts: Mapping[tuple[str, str], int]) -> Ta
     return Table(title=title, heading=(name, "requests", "share", *(f"mode {mode}" for mode in modes)), rows=rows)
 
 
-def _ledger(ledgers: Mapping[tuple[str, str], Ledger], prices: Prices) -> Table:
+def _ledger(ledgers: Mapping[tuple[str, str], Flow], prices: Prices) -> Table:
     rows = [
         (
             target,
             mode,
             f"{ledger.requests:,}",
-            f"{ledger.stated:,}",
+            f"{ledger.with_usage:,}",
             f"{ledger.prompt_tokens:,}",
             f"{ledger.completion_tokens:,}",
             *([_priced(target, ledger, prices)] if prices else []),
@@ -126,7 +126,7 @@ def _ledger(ledgers: Mapping[tuple[str, str], Ledger], prices: Prices) -> Table:
     return Table(title="Tokens", heading=(*heading, *(["cost"] if prices else [])), rows=rows)
 
 
-def _priced(target: str, ledger: Ledger, prices: Prices) -> str:
+def _priced(target: str, ledger: Flow, prices: Prices) -> str:
     price = prices.get(target)
     return _NO_PRICE if price is None else _money(cost(price, ledger.prompt_tokens, ledger.completion_tokens))
 

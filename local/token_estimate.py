@@ -17,7 +17,7 @@ class TokenEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flow(msgspec.Struct, kw_only=True):
-    """Requests of one route."""
+    """Requests that are counted together; the tokens are those of the ones `with_usage`."""
 
     requests: int = 0
     with_usage: int = 0

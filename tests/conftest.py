@@ -1,12 +1,12 @@
 """Real servers for every test that needs one."""
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from local.processes import free_ports
 from local.serving_copy import refresh_serving_copy
 from local.triton import TritonPorts
 from local.triton_server import TritonServer
@@ -14,15 +14,6 @@ from tests.chromium import PROGRAM, run_chromium
 
 CHECKOUT = Path(__file__).parent.parent
 StartTriton = Callable[..., TritonServer]
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports nobody listens on; held open together so that they differ."""
-    with ExitStack() as sockets:
-        opened = [sockets.enter_context(socket.socket()) for _ in range(count)]
-        for each in opened:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in opened]
 
 
 @pytest.fixture(scope="session")

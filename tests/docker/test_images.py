@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import ManagedProcess, http_status
-from tests.conftest import CHECKOUT, free_ports
+from local.processes import ManagedProcess, free_ports, http_status
+from tests.conftest import CHECKOUT
 from tests.docker.conftest import DOCKER, RunTool, link_packages, listed_packages, read_dockerfile
 
 IMAGES = ["triton", "proxy"]

@@ -13,9 +13,8 @@ import msgspec
 import psutil
 import pytest
 
-from local.processes import ManagedProcess
+from local.processes import ManagedProcess, free_ports
 from local.triton import assemble_backends, find_installation, server_environment
-from tests.conftest import free_ports
 from tests.docker.conftest import link_packages, listed_packages, read_dockerfile
 
 TOKEN = "t0ken"

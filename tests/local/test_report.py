@@ -104,7 +104,9 @@ class TestSums:
             line("shadow", mode="shadow", served_by="small", **used(5, 7)),
         )
 
-        ledgers = {key: (each.requests, each.stated, each.completion_tokens) for key, each in result.ledgers.items()}
+        ledgers = {
+            key: (each.requests, each.with_usage, each.completion_tokens) for key, each in result.ledgers.items()
+        }
         assert ledgers == {("big", "auto"): (2, 1, 100), ("small", "shadow"): (1, 1, 7)}
         assert [(each.target, each.completion_before, each.completion_after) for each in result.tokens] == [
             ("big", 100, 200),

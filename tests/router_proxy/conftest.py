@@ -12,13 +12,13 @@ import pytest
 import yaml
 from aiohttp.test_utils import TestClient, TestServer
 
+from local.processes import free_ports
 from router_proxy.app import create_app
 from router_proxy.gateway import Gateway
 from router_proxy.keys import HEALTH, LIVE_GATEWAY
 from router_proxy.reloading import LiveGateway
 from router_proxy.settings import read_settings
 from routing_policy.policy_file import load_policy
-from tests.conftest import free_ports
 from tests.stand_ins.raw_server import Serve, raw_server
 from tests.stand_ins.triton import StandInTriton
 from tests.stand_ins.upstream import EchoUpstream

@@ -11,8 +11,8 @@ import msgspec
 import psutil
 import pytest
 
-from local.processes import ManagedProcess
-from tests.conftest import CHECKOUT, free_ports
+from local.processes import ManagedProcess, free_ports
+from tests.conftest import CHECKOUT
 
 LLAMA = "meta-llama/Meta-Llama-3.1-8B-Instruct"
 DEEPSEEK = "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"

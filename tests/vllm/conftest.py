@@ -12,9 +12,9 @@ import msgspec
 import pytest
 import yaml
 
-from local.processes import ManagedProcess, http_status
+from local.processes import ManagedProcess, free_ports, http_status
 from local.triton_server import TritonServer
-from tests.conftest import CHECKOUT, free_ports
+from tests.conftest import CHECKOUT
 
 GENERAL = "meta-llama/Meta-Llama-3.1-8B-Instruct"
 REASONING = "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"
