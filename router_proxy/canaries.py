@@ -79,9 +79,8 @@ class Canaries:
         while True:
             try:
                 await self.check()
-            except (
-                Exception
-            ) as exc:  # the edge of the process: a round that broke must not leave a healthy gauge behind
+            # The edge of the process: a round that broke must not leave a healthy gauge behind.
+            except Exception as exc:
                 LOG.exception("the canaries could not be asked")
                 self._note(Round(result="failed", failure=repr(exc)))
             await asyncio.sleep(self._interval_seconds)

@@ -80,12 +80,9 @@ def _check_meaning(form: UpstreamsForm, file: str) -> None:
     if form.limits.in_flight_per_key is not None and not form.client_keys_env:
         raise ConfigurationInvalid(file, "$.limits.in_flight_per_key: expected keys in client_keys_env, got none")
     for name, upstream in form.upstreams.items():
-        if form.client_keys_env and upstream.auth == "passthrough":
-            raise ConfigurationInvalid(
-                file,
-                f"$.upstreams.{name}.auth: passthrough would give away the key of client_keys_env",
-            )
         place = f"$.upstreams.{name}"
+        if form.client_keys_env and upstream.auth == "passthrough":
+            raise ConfigurationInvalid(file, f"{place}.auth: passthrough would give away the key of client_keys_env")
         if upstream.api_key_env and upstream.auth == "passthrough":
             raise ConfigurationInvalid(file, f"{place}: expected either api_key_env or auth: passthrough, got both")
         for index, fallback in enumerate(upstream.fallbacks):
