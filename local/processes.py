@@ -92,10 +92,17 @@ class ManagedProcess:
 
 def http_status(port: int, method: str, path: str, body: bytes | None = None) -> int | None:
     """Ask a server on loopback; None when it does not answer within two seconds."""
+    answer = http_answer(port, method, path, body)
+    return None if answer is None else answer[0]
+
+
+def http_answer(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes] | None:
+    """Return status and body of a server on loopback; None when it does not answer within two seconds."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request(method, path, body)
-        return connection.getresponse().status
+        response = connection.getresponse()
+        return response.status, response.read()
     except (OSError, http.client.HTTPException):
         return None
     finally:

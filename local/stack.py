@@ -22,7 +22,7 @@ from routing_policy.keywords import KEYWORD
 from routing_policy.policy_file import load_policy
 
 from .errors import StartFailed
-from .processes import ManagedProcess, check_port_free, http_status
+from .processes import ManagedProcess, check_port_free, http_answer, http_status
 from .serving_copy import advice_on, refresh_serving_copy
 from .triton import TritonPorts
 from .triton_server import TritonServer
@@ -60,10 +60,12 @@ def run_stack(options: StackOptions, announce: Callable[[StackOptions], None]) -
     _install_given_model(options)
     with _stop_signals(), ExitStack() as stack:
         triton = stack.enter_context(_triton(options))
-        parts = [stack.enter_context(part) for part in _parts(options)]
+        parts = [stack.enter_context(part) for part in _demo_upstreams(options)]
+        proxy = stack.enter_context(_proxy(options))
         triton.wait_ready()
+        proxy.wait_until(lambda: _reaches_triton(options), PART_START_SECONDS)
         announce(options)
-        _watch(triton, parts)
+        _watch(triton, [*parts, proxy])
 
 
 def _install_given_model(options: StackOptions) -> None:
@@ -101,11 +103,10 @@ def _triton(options: StackOptions) -> TritonServer:
     return TritonServer(options.repository, options.run_directory, options.triton_ports, variables)
 
 
-def _parts(options: StackOptions) -> Iterator[ManagedProcess]:
+def _demo_upstreams(options: StackOptions) -> Iterator[ManagedProcess]:
     if options.start_demo_upstreams:
         for port, models in _demo_models(options.upstreams).items():
             yield _demo_upstream(options, port, models)
-    yield _proxy(options)
 
 
 def _demo_models(upstreams: Path) -> dict[int, list[str]]:
@@ -119,6 +120,12 @@ def _demo_models(upstreams: Path) -> dict[int, list[str]]:
                 raise StartFailed(f"{upstreams}: {endpoint}: expected a port for a demo upstream")
             by_port[port].append(model)
     return by_port
+
+
+class _Readiness(msgspec.Struct, frozen=True):
+    """What the proxy's /health/ready says."""
+
+    degraded: list[str]
 
 
 class _Part(ManagedProcess):
@@ -143,6 +150,12 @@ def _demo_upstream(options: StackOptions, port: int, models: list[str]) -> Manag
 
 def _proxy(options: StackOptions) -> ManagedProcess:
     return _Part(options, "router-proxy", ["serve"], (options.proxy_port, "/health/live"))
+
+
+def _reaches_triton(options: StackOptions) -> bool:
+    """Tell whether the proxy gets decisions: it was there first, and rests for up to 2 s when it finds no Triton."""
+    answer = http_answer(options.proxy_port, "GET", "/health/ready")
+    return answer is not None and "triton" not in msgspec.json.decode(answer[1], type=_Readiness).degraded
 
 
 def _proxy_variables(options: StackOptions) -> dict[str, str]:
