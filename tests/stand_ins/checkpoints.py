@@ -1,10 +1,11 @@
 """Small random Hugging Face classifiers with a real tokenizer, for production code to export."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from export.prompts import check_prompts
 from export.third_party import quiet_libraries
@@ -15,12 +16,23 @@ LABELS = {0: "non-reasoning", 1: "reasoning"}
 
 
 def train_tokenizer(vocabulary: int = VOCABULARY) -> Tokenizer:
-    """Train a WordPiece tokenizer on the check prompts, with the truncation real checkpoints leave switched on."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=SPECIAL_TOKENS, show_progress=False)
-    tokenizer.train_from_iterator(check_prompts(), trainer)
+    """Make a WordPiece tokenizer of the check prompts, with the truncation real checkpoints leave switched on.
+
+    Its pieces are characters and the most used words: those of the library's trainer differ from process to process.
+    """
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    words = Counter(
+        word for text in check_prompts() for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))
+    )
+    used = Counter(character for word in words.elements() for character in word)
+    characters = sorted(used, key=lambda character: (-used[character], character))[: vocabulary // 4]
+    frequent = sorted(words, key=lambda word: (-words[word], word))
+    pieces = dict.fromkeys([*SPECIAL_TOKENS, *characters, *(f"##{each}" for each in characters), *frequent])
+    tokenizer = Tokenizer(
+        models.WordPiece({piece: index for index, piece in enumerate([*pieces][:vocabulary])}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
+    tokenizer.add_special_tokens(SPECIAL_TOKENS)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
