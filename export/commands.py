@@ -15,6 +15,7 @@ from .checkpoints import DEFAULT_CHECKPOINT
 from .command_errors import shows_errors
 from .errors import BundleRejected
 from .evaluation_command import eval_command
+from .label_command import label_command
 from .shrink_command import shrink_command
 from .training_command import train_command
 
@@ -215,4 +216,4 @@ def describe(version: "InstalledVersion") -> str:
     )
 
 
-COMMANDS: list[click.Command] = [export, bundle, shrink_command, train_command, eval_command, calibrate]
+COMMANDS: list[click.Command] = [export, bundle, shrink_command, label_command, train_command, eval_command, calibrate]

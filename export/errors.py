@@ -2,6 +2,7 @@
 CheckpointUnavailable   the checkpoint cannot be read: no such folder, no hub access, a file missing
 CheckpointUnsupported   the checkpoint is there, but is no text classifier this project can serve
 TrainingDataInvalid     a line of a data file cannot be used
+JudgeUnusable           a server that shall label prompts does not answer as one
 ParityFailed            the exported graph and the PyTorch model disagree
 GateFailed              a precision variant changes the classifier more than allowed
 GraphUnusable           ONNX Runtime cannot open or run a graph
@@ -45,6 +46,15 @@ class TrainingDataInvalid(ExportError):
         super().__init__(f"{place}: {reason}")
         self.file = file
         self.line = line
+        self.reason = reason
+
+
+class JudgeUnusable(ExportError):
+    """A judge at `url` that cannot be asked; its own words are left out, as they may repeat a prompt."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"judge {url}: {reason}")
+        self.url = url
         self.reason = reason
 
 

@@ -138,6 +138,8 @@ def _read_row(line: bytes, label_field: str, topic_field: str | None, labels: Se
 
 def _text_field(row: dict[str, Any], field: str) -> str:
     value = row.get(field)
+    if value is None and field in row:
+        raise _RowInvalid(f'"{field}" is null: fill it in, or delete the line')
     if not isinstance(value, str) or not value.strip():
         raise _RowInvalid(f'expected text in "{field}", got {value!r:.60}')
     return value
