@@ -12,7 +12,7 @@ from export.checkpoints import locate_checkpoint
 from export.errors import GateFailed
 from export.inference import logits_in_buckets, open_session
 from export.prompts import check_prompts, tokenize_prompts
-from export.quantisation import quantise_blocks, quantise_columns, quantise_rows
+from export.quantisation import Int8Method, quantise_blocks, quantise_columns, quantise_rows
 from export.tokenizer import load_tokenizer
 from export.variants import GATES, Change, Gate, Precision, require_gate, score_change, write_variant
 from tests.stand_ins.checkpoints import LABELS, make_modernbert, save_checkpoint, train_tokenizer
@@ -94,8 +94,40 @@ def test_int8_goes_on_to_blocks_where_one_scale_for_all_activations_is_too_coars
 
     session = open_session(tmp_path / "int8.onnx")
     batched, alone = (logits_in_buckets(session, prompts.ids, [256], batch_size=size) for size in (8, 1))
-    assert change.blockwise_share == 2 / 3  # of one matrix: rounded, all
+    assert change.method == Int8Method(per_token=True, blockwise_share=2 / 3)  # of one matrix: rounded, all
     assert np.abs(batched - alone).max() < 1e-5
+
+
+def write_loud_token_graph(file: Path, vocabulary: int) -> None:
+    """Write a classifier by the mean word, where the embedding of each text's first token is a thousand times the rest.
+
+    Its part is taken out again after the matrix, so that only its scale can disturb the others.
+    """
+    generator = np.random.default_rng(0)
+    graph = onnx.parser.parse_graph(
+        "classifier (int64[B, L] input_ids, int64[B, L] attention_mask) => (float[B, 2] logits) {"
+        " embedded = Gather(table, input_ids) mixed = MatMul(embedded, weight)"
+        " words = Slice(mixed, one, end, one) logits = ReduceMean<keepdims=0>(words, one) }"
+    )
+    table = generator.normal(size=(vocabulary, 64))
+    table[2] *= 1000  # [CLS]
+    for name, values in (("table", table), ("weight", generator.normal(size=(64, 2)))):
+        graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
+    for name, value in (("one", 1), ("end", 1 << 30)):
+        graph.initializer.append(numpy_helper.from_array(np.array([value]), name))
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10), file)
+
+
+def test_int8_gives_every_token_a_scale_of_its_own_where_one_is_loud(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer()
+    prompts = tokenize_prompts(tokenizer, check_prompts(), [256])
+    write_loud_token_graph(tmp_path / "fp32.onnx", tokenizer.get_vocab_size())
+
+    change = write_variant(
+        tmp_path / "fp32.onnx", tmp_path / "int8.onnx", "int8", prompts, problem_type="single_label_classification"
+    )
+
+    assert change.method == Int8Method(per_token=True)
 
 
 def test_columns_keep_seven_bits_and_rows_eight() -> None:
