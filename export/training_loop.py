@@ -76,7 +76,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.learning_rate * rate(self.step, self.steps)
         ids, mask = padded([examples.ids[row] for row in batch])
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             outputs = self.network(ids, mask)
         loss = batch_loss(outputs, examples, torch.tensor(batch), self.schedule)
         self.optimiser.zero_grad(set_to_none=True)
@@ -92,6 +92,14 @@ class Trainer:
         with torch.no_grad():
             for mean, current in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(current, 1 - keep)
+
+
+def half_precision() -> torch.autocast:
+    """Return a context that computes in bfloat16 where the processor has matrix units for it; elsewhere it is slower.
+
+    On two cores of a Xeon without them a step of a 6-layer, 384-wide BERT takes 1.6 times as long in bfloat16.
+    """
+    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported())  # noqa: SLF001 - no public way to ask
 
 
 def rate(step: int, steps: int) -> float:
@@ -122,7 +130,7 @@ def predict(network: nn.Module, ids: Sequence[Sequence[int]], tokens_per_batch: 
     network.eval()
     for rows in grouped(ids, tokens_per_batch):
         tokens, mask = padded([ids[row] for row in rows])
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             yield rows, network(tokens, mask)
 
 

@@ -41,8 +41,9 @@ UNSEEN_FILE = "unseen.jsonl"  # what was held out, for `semrouter eval`
 NEW_RATE = 1e-3
 FINE_TUNING_RATE = 5e-5
 DEV_SHARE = 10  # one prompt in ten, where no dev file is given
-# Random numbers for every pair of tokens take longer than the attention itself. BERT's name and ModernBERT's.
-ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
+# Random numbers for every pair of tokens take longer than the attention itself, and those for every token a fifth of a
+# step. BERT's names and ModernBERT's.
+DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout", "hidden_dropout_prob")
 
 
 class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +157,7 @@ def _pretrained(checkpoint: Path, labels: list[str]) -> Any:
             label2id={label: index for index, label in enumerate(labels)},
             local_files_only=True,
         )
-        for name in ATTENTION_DROPOUTS:
+        for name in DROPOUTS:
             if hasattr(config, name):
                 setattr(config, name, 0.0)
         return AutoModelForSequenceClassification.from_pretrained(
