@@ -1,6 +1,6 @@
 """Rewrite an fp32 graph to int8: matrices per column, with activations quantised as they come; embeddings per row.
 
-Where that is too coarse, each token's activations get a scale of their own, so that one token's outliers cost the others
+Where that is too coarse, each token's activations get a scale of their own, so that outliers of one cost the others
 nothing, at a fifth more time. Where that is too, the first matrices are quantised in blocks, activations as well, which
 takes up to twice the time: MatMulNBits, in 8 bits from ONNX Runtime 1.22 (github.com/microsoft/onnxruntime:
 docs/ContribOperators.md).

@@ -22,7 +22,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 DEFAULT_PRECISION: Precision = "int8"
 
 
-# From the fastest to the closest to fp32: 5.0, 6.2, 8, 10 and 12 ms for 64 tokens in a 6-layer, 384-wide BERT, one core.
+# From the fastest to the closest to fp32: 5, 6, 8, 10 and 12 ms for 64 tokens in a 6-layer, 384-wide BERT on one core.
 INT8_METHODS = (
     Int8Method(),
     Int8Method(per_token=True),
