@@ -9,6 +9,8 @@ from tokenizers import Tokenizer
 
 from routing_policy.bundle import Bundle
 from routing_policy.errors import BundleInvalid
+from routing_policy.policy import label_errors
+from routing_policy.policy_file import load_policy
 
 from .errors import BundleRejected, GraphUnusable, TokenizerUnusable
 from .inference import Classifier, classify, open_classifier, run_logits
@@ -29,6 +31,13 @@ def check_bundle(directory: Path) -> Bundle:
     if reason:
         raise BundleRejected(str(directory), reason)
     return classifier.bundle
+
+
+def check_policy(directory: Path, labels: list[str], classifier: str, file: Path) -> None:
+    """Raise BundleRejected when the policy in `file` is decided by `classifier` and needs a label it would lack."""
+    policy = load_policy(file)
+    if policy.classifier == classifier and (errors := label_errors(policy, labels)):
+        raise BundleRejected(str(directory), str(errors[0]))
 
 
 def first_objection(classifier: Classifier) -> str | None:
@@ -92,14 +101,18 @@ def _objection_to_lengths(bundle: Bundle, session: Any) -> str | None:
 
 
 def _objection_to_scores(classifier: Classifier) -> str | None:
+    """Compare the canaries' scores: a tokenizer with other ids runs as well as the right one, and means nothing."""
     canaries = classifier.bundle.canaries
+    if not canaries:
+        return "bundle.json: $.canaries: expected texts with their scores, as nothing else shows that the files match"
     # One by one, as they were scored: an int8 graph scales its activations by what else is in the batch.
     rows = classify(classifier, [canary.text for canary in canaries], batch_size=1)
     labels = classifier.bundle.labels
     for (canary, row), label in itertools.product(zip(canaries, rows, strict=True), labels):
         expected, actual = canary.scores.get(label), float(row[labels.index(label)])
         if expected is None or not abs(actual - expected) <= CANARY_TOLERANCE:
-            return f"canary {canary.text!r}: expected {label} {expected}, model.onnx gives {actual:.4f}"
+            found = f"canary {canary.text!r}: expected {label} {expected}, got {actual:.4f}"
+            return f"tokenizer.json does not match the graph model.onnx, or neither is the one described: {found}"
     return None
 
 

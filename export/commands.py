@@ -166,14 +166,24 @@ def list_bundles(*, repository: Path) -> None:
 @bundle.command()
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @NAME
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    envvar="SEMROUTER_CONFIG",
+    show_envvar=True,
+    help="The policy in force, whose labels the bundle must have.",
+)
 @at_destination
 @shows_errors
-def install(*, directory: Path, name: str | None, destination: Destination) -> None:
+def install(*, directory: Path, name: str | None, policy: Path | None, destination: Destination) -> None:
     """Check the bundle in DIRECTORY and install it as the next version of a classifier."""
-    from .bundle_checks import check_bundle  # noqa: PLC0415 - see the module docstring
+    from .bundle_checks import check_bundle, check_policy  # noqa: PLC0415 - see the module docstring
     from .installation import classifier_for, install_bundle  # noqa: PLC0415 - as above
 
-    classifier = name or classifier_for(destination.repository, check_bundle(directory).labels)
+    labels = check_bundle(directory).labels
+    classifier = name or classifier_for(destination.repository, labels)
+    if policy is not None:
+        check_policy(directory, labels, classifier, policy)
     click.echo(describe(install_bundle(directory, destination.repository, classifier, destination.load)))
 
 

@@ -7,13 +7,16 @@ from typing import Any
 
 import msgspec
 
-from routing_policy.bundle import MODEL_FILE, TOKENIZER_FILE, Bundle, file_sha256
+from routing_policy.bundle import MODEL_FILE, TOKENIZER_FILE, Bundle, Canary, file_sha256
 
-from .bundling import DEFAULT_MAX_LENGTH, BundleOptions, BundleParts, build_bundle, describe_bundle
+from .bundling import DEFAULT_MAX_LENGTH, BundleOptions, BundleParts, build_bundle, describe_bundle, write_bundle_file
 from .checkpoints import CONFIG_FILE, Checkpoint, read_classifier_config
-from .errors import CheckpointUnavailable
+from .errors import CheckpointUnavailable, CheckpointUnsupported
 from .inference import read_tokenizer
 from .installation import InstalledVersion, LoadModel, classifier_for, current_bundle, install_bundle
+
+# In config.json: texts with their scores, by which a tokenizer of another export is told from this one's.
+CANARIES_KEY = "semrouter_canaries"
 
 
 class GuideFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +36,7 @@ def write_guide_files(checkpoint: Checkpoint, directory: Path, options: BundleOp
     config = msgspec.json.decode((checkpoint.directory / CONFIG_FILE).read_bytes(), type=dict[str, Any])
     config["id2label"] = {str(index): label for index, label in enumerate(bundle.labels)}
     config["label2id"] = {label: index for index, label in enumerate(bundle.labels)}
+    config[CANARIES_KEY] = msgspec.to_builtins(bundle.canaries)
     (directory / CONFIG_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")
     return bundle
 
@@ -79,7 +83,18 @@ def _lay_out(files: GuideFiles, directory: Path, parts: BundleParts) -> None:
     tokenizer.no_padding()
     tokenizer.save(str(directory / TOKENIZER_FILE))
     shutil.copyfile(files.model, directory / MODEL_FILE)
-    describe_bundle(directory, parts)
+    bundle = describe_bundle(directory, parts)
+    if canaries := _canaries(files.model.parent / CONFIG_FILE):
+        write_bundle_file(directory, msgspec.structs.replace(bundle, canaries=canaries))
+
+
+def _canaries(config: Path) -> list[Canary]:
+    """Return the canaries that config.json states; none where another program exported the graph."""
+    try:
+        stated = msgspec.json.decode(config.read_bytes(), type=dict[str, Any]).get(CANARIES_KEY, [])
+        return msgspec.convert(stated, list[Canary])
+    except msgspec.DecodeError as exc:
+        raise CheckpointUnsupported(str(config), f"$.{CANARIES_KEY}: {exc}") from exc
 
 
 def _sha256(file: Path) -> str:

@@ -6,7 +6,7 @@ from tokenizers import Tokenizer
 
 from export.bundling import BundleOptions
 from export.checkpoints import Checkpoint, locate_checkpoint
-from export.errors import CheckpointUnavailable, CheckpointUnsupported
+from export.errors import BundleRejected, CheckpointUnavailable, CheckpointUnsupported
 from export.guide_files import GuideFiles, install_guide_files, write_guide_files
 from export.inference import classify, open_classifier
 from export.installation import install_bundle, installed_versions
@@ -70,6 +70,21 @@ def test_labels_given_by_hand_are_written_into_config_json(modernbert: Path, tmp
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["id2label"] == {"0": "easy", "1": "hard"}
     assert config["label2id"] == {"easy": 0, "hard": 1}
+
+
+def test_a_tokenizer_of_another_export_is_told_by_the_canaries(
+    files: GuideFiles, repository: Path, tmp_path: Path
+) -> None:
+    content = json.loads(files.tokenizer.read_text())
+    vocabulary = content["model"]["vocab"]
+    pieces = [*vocabulary][5:]  # the first five are special tokens
+    content["model"]["vocab"] |= dict(zip(pieces, [vocabulary[piece] for piece in reversed(pieces)], strict=True))
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+
+    with pytest.raises(BundleRejected, match=r"tokenizer.json does not match the graph model.onnx, .*canary 'What"):
+        install_guide_files(GuideFiles(model=files.model, tokenizer=tmp_path / "tokenizer.json"), repository, NAME)
+
+    assert not [*repository.iterdir()]
 
 
 def test_a_missing_model_is_named(files: GuideFiles, repository: Path, tmp_path: Path) -> None:

@@ -70,6 +70,18 @@ def test_install_serves_the_new_version_beside_the_old_and_rollback_takes_it_awa
     assert after_rollback == [1]
 
 
+def test_a_bundle_that_is_refused_leaves_the_running_version_serving(
+    served: ServedRepository, another_bundle: Path
+) -> None:
+    (another_bundle / "model.onnx").write_bytes(b"cut short")
+
+    refused = served.run("install", str(another_bundle), token=TOKEN)
+
+    assert refused.exit_code == 1
+    assert "model.onnx: expected SHA-256" in refused.stderr
+    assert served.ready_versions() == [1]
+
+
 @pytest.mark.parametrize("token", [pytest.param("", id="none"), pytest.param("guessed", id="wrong")])
 def test_without_the_token_triton_refuses_and_goes_on_as_before(
     served: ServedRepository, another_bundle: Path, token: str
