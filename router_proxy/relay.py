@@ -39,6 +39,12 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     first: bytes
 
 
+class _Relayed(web.StreamResponse):
+    """An answer whose head goes out with its first bytes, which are here before it is begun."""
+
+    _send_headers_immediately = False
+
+
 class AnswerBrokeOff(Exception):
     """An answer came to a halt after its first byte: too late for another, so its client is cut off too."""
 
@@ -74,16 +80,15 @@ async def send(session: aiohttp.ClientSession, upstream: Upstream, endpoint: End
 async def stream_back(request: web.Request, begun: Begun, upstream: Upstream, exchange: Exchange) -> web.StreamResponse:
     """Answer `request` with what the upstream sends, chunk by chunk, no faster than the client reads."""
     answer = begun.response
-    response = web.StreamResponse(
-        status=answer.status, reason=answer.reason, headers=forwarded_response_headers(answer.headers)
-    )
+    response = _Relayed(status=answer.status, reason=answer.reason, headers=forwarded_response_headers(answer.headers))
     exchange.answer_head = tail = begun.first
     try:
         await response.prepare(request)
         async for chunk in _chunks(begun, upstream.timeouts.between_chunks):
-            async with asyncio.timeout(upstream.timeouts.between_chunks):
-                await response.write(chunk)
             tail = (tail + chunk)[-TAIL_BYTES:]
+            async with asyncio.timeout(upstream.timeouts.between_chunks):
+                # The last chunk goes out with what ends the answer: one system call, and one packet, fewer.
+                await (response.write_eof(chunk) if answer.content.at_eof() else response.write(chunk))
     except AnswerBrokeOff:
         exchange.stopped("aborted")
         cut_off(request)
