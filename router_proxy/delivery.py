@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 
 import aiohttp
@@ -14,8 +13,8 @@ from .exchange import Exchange
 from .headers import forwarded_response_headers
 from .keys import gateway_of
 from .placement import Choice, Plan
-from .relay import Begun, outgoing_request, read_whole, send, stream_back
-from .upstreams import Endpoint
+from .relay import Begun, Outgoing, outgoing_request, read_whole, send, stream_back
+from .upstreams import Endpoint, Upstream
 
 # An upstream, or what stands before it, says so when it cannot answer anybody; a 500 may be about this request alone.
 _ANOTHER_MAY_ANSWER = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
@@ -26,49 +25,55 @@ async def deliver(
     request: web.Request, session: aiohttp.ClientSession, plan: Plan, exchange: Exchange
 ) -> web.StreamResponse:
     """Stream back the first answer; one that refuses the request as too long is tried once where there is more room."""
-    async with _first_answer(request, session, plan, exchange) as (choice, begun):
-        roomier = plan.roomier(choice) if begun.response.status == HTTPStatus.BAD_REQUEST else None
-        if roomier is None:
-            return await stream_back(request, begun, choice.upstream, exchange)
-        answer, refusal = begun.response, await read_whole(begun, choice.upstream)
-        if not _TOO_LONG.search(refusal):
-            headers = forwarded_response_headers(answer.headers)
-            return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=refusal)
-    exchange.moved(roomier, "context")
-    return await deliver(request, session, plan.only(roomier), exchange)
-
-
-@asynccontextmanager
-async def _first_answer(
-    request: web.Request, session: aiohttp.ClientSession, plan: Plan, exchange: Exchange
-) -> AsyncIterator[tuple[Choice, Begun]]:
-    """Yield the first answer that is no sign of an upstream in trouble, or the last one there is."""
-    failure: ProxyError = UpstreamUnreachable(
-        f"{plan.choices[0].upstream.name}: left alone for a moment after failures"
-    )
+    failure: ProxyError | None = None
     tracing = gateway_of(request).tracing
     for choice, endpoint, is_last in _attempts(plan.choices):
         outgoing = outgoing_request(request, choice.upstream, plan.body_for(choice), exchange.request_id)
         with endpoint.working(), tracing.asking(choice, endpoint, exchange):
             tracing.carry(outgoing.headers)
             try:
-                begun = await send(session, choice.upstream, endpoint, outgoing)
+                begun = await _ask(session, choice.upstream, endpoint, outgoing, is_last=is_last, exchange=exchange)
             except (UpstreamUnreachable, UpstreamTimedOut) as exc:
                 failure = exc
-                exchange.attempted(choice.upstream.name, exc.result)
                 continue
-            except asyncio.CancelledError:
-                exchange.attempted(choice.upstream.name, "cancelled")
-                raise
             async with begun.response as answer:
-                if answer.status in _ANOTHER_MAY_ANSWER and not is_last:
-                    failure = UpstreamUnreachable(f"{choice.upstream.name}: answered {answer.status}")
-                    exchange.attempted(choice.upstream.name, "5xx")
-                    continue
-                exchange.answered(choice.upstream, endpoint, answer.status)
-                yield choice, begun
-                return
-    raise failure
+                roomier = plan.roomier(choice) if answer.status == HTTPStatus.BAD_REQUEST else None
+                if roomier is None:
+                    return await stream_back(request, begun, choice.upstream, exchange)
+                refusal = await read_whole(begun, choice.upstream)
+                if not _TOO_LONG.search(refusal):
+                    headers = forwarded_response_headers(answer.headers)
+                    return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=refusal)
+        exchange.moved(roomier, "context")
+        return await deliver(request, session, plan.only(roomier), exchange)
+    raise failure or UpstreamUnreachable(f"{plan.choices[0].upstream.name}: left alone for a moment after failures")
+
+
+async def _ask(
+    session: aiohttp.ClientSession,
+    upstream: Upstream,
+    endpoint: Endpoint,
+    outgoing: Outgoing,
+    *,
+    is_last: bool,
+    exchange: Exchange,
+) -> Begun:
+    """Return the answer of `endpoint`, or raise what is wrong with it where another endpoint may have a better one."""
+    try:
+        begun = await send(session, upstream, endpoint, outgoing)
+    except (UpstreamUnreachable, UpstreamTimedOut) as exc:
+        exchange.attempted(upstream.name, exc.result)
+        raise
+    except asyncio.CancelledError:
+        exchange.attempted(upstream.name, "cancelled")
+        raise
+    status = begun.response.status
+    if status in _ANOTHER_MAY_ANSWER and not is_last:
+        begun.response.release()
+        exchange.attempted(upstream.name, "5xx")
+        raise UpstreamUnreachable(f"{upstream.name}: answered {status}")
+    exchange.answered(upstream, endpoint, status)
+    return begun
 
 
 def _attempts(choices: Sequence[Choice]) -> Iterator[tuple[Choice, Endpoint, bool]]:

@@ -2,8 +2,6 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from http import HTTPStatus
 
 import aiohttp
@@ -14,6 +12,7 @@ from multidict import CIMultiDict
 from .errors import UpstreamTimedOut, UpstreamUnreachable
 from .exchange import Exchange
 from .headers import REQUEST_ID_HEADER, forwarded_request_headers, forwarded_response_headers
+from .stall_watch import StallWatch
 from .upstreams import Endpoint, Upstream
 from .usage import TAIL_BYTES, read_usage
 
@@ -37,12 +36,17 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
 
     response: aiohttp.ClientResponse
     first: bytes
+    ends_at: float  # on the loop's clock, whether it is whole by then or not
 
 
 class _Relayed(web.StreamResponse):
-    """An answer whose head goes out with its first bytes, which are here before it is begun."""
+    """An answer whose head goes out with its first bytes, which are here before it is begun; `tail` is its end."""
 
     _send_headers_immediately = False
+    tail = b""
+
+    def keep(self, chunk: bytes) -> None:
+        self.tail = (self.tail + chunk[-TAIL_BYTES:])[-TAIL_BYTES:]
 
 
 class AnswerBrokeOff(Exception):
@@ -64,51 +68,60 @@ async def send(session: aiohttp.ClientSession, upstream: Upstream, endpoint: End
 
     Nothing is sent twice: an endpoint that did not answer may have worked on the request all the same.
     """
+    timeouts = upstream.timeouts
+    ends_at = asyncio.get_running_loop().time() + timeouts.total
     try:
-        async with asyncio.timeout(upstream.timeouts.first_byte):
-            begun = await _begin(session, upstream, endpoint, outgoing)
+        async with asyncio.timeout(min(timeouts.first_byte, timeouts.total)):
+            response, first = await _begin(session, upstream, endpoint, outgoing)
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:
         endpoint.breaker.failed()
         raise _failure(upstream, exc) from exc
-    if begun.response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         endpoint.breaker.failed()
     else:
         endpoint.breaker.succeeded()
-    return begun
+    return Begun(response=response, first=first, ends_at=ends_at)
 
 
 async def stream_back(request: web.Request, begun: Begun, upstream: Upstream, exchange: Exchange) -> web.StreamResponse:
     """Answer `request` with what the upstream sends, chunk by chunk, no faster than the client reads."""
     answer = begun.response
     response = _Relayed(status=answer.status, reason=answer.reason, headers=forwarded_response_headers(answer.headers))
-    exchange.answer_head = tail = begun.first
+    exchange.answer_head = begun.first
+    watch = StallWatch(upstream.timeouts.between_chunks, ends_at=begun.ends_at)
     try:
-        await response.prepare(request)
-        async for chunk in _chunks(begun, upstream.timeouts.between_chunks):
-            tail = (tail + chunk)[-TAIL_BYTES:]
-            async with asyncio.timeout(upstream.timeouts.between_chunks):
-                # The last chunk goes out with what ends the answer: one system call, and one packet, fewer.
-                await (response.write_eof(chunk) if answer.content.at_eof() else response.write(chunk))
+        async with watch:
+            await response.prepare(request)
+            await _pass_on(begun, response, watch)
     except AnswerBrokeOff:
         exchange.stopped("aborted")
         cut_off(request)
-    except (ConnectionError, TimeoutError):  # the client went away, or reads no more
+    except TimeoutError:
+        exchange.stopped(watch.result)
+        cut_off(request)
+    except ConnectionError:  # the client went away
         exchange.stopped("cancelled")
         cut_off(request)
     except asyncio.CancelledError:
         exchange.stopped("cancelled")
         raise
     finally:
-        exchange.usage = read_usage(tail)
+        exchange.usage = read_usage(response.tail)
     return response
 
 
 async def read_whole(begun: Begun, upstream: Upstream) -> bytes:
     """Return the body of an answer that need not be passed on as it arrives."""
+    chunks = [begun.first]
+    watch = StallWatch(upstream.timeouts.between_chunks, ends_at=begun.ends_at)
     try:
-        return b"".join([chunk async for chunk in _chunks(begun, upstream.timeouts.between_chunks)])
-    except AnswerBrokeOff as exc:
+        async with watch:
+            while chunks[-1]:
+                watch.waits("aborted")
+                chunks.append(await _next_chunk(begun))
+    except (AnswerBrokeOff, TimeoutError) as exc:
         raise UpstreamUnreachable(f"{upstream.name}: its answer broke off") from exc
+    return b"".join(chunks)
 
 
 def cut_off(request: web.Request) -> None:
@@ -117,23 +130,23 @@ def cut_off(request: web.Request) -> None:
         request.transport.abort()
 
 
-async def _begin(session: aiohttp.ClientSession, upstream: Upstream, endpoint: Endpoint, outgoing: Outgoing) -> Begun:
-    timeouts = upstream.timeouts
-    async with AsyncExitStack() as opened:
-        response = await opened.enter_async_context(
-            session.request(
-                outgoing.method,
-                endpoint.url_for(outgoing.path_and_query),
-                data=_payload(outgoing.body),
-                headers=outgoing.headers,
-                allow_redirects=False,
-                ssl=upstream.trust,
-                timeout=aiohttp.ClientTimeout(total=timeouts.total, connect=timeouts.connect),
-            )
-        )
-        first = await response.content.readany()
-        opened.pop_all()  # from here on the caller closes it
-    return Begun(response=response, first=first)
+async def _begin(
+    session: aiohttp.ClientSession, upstream: Upstream, endpoint: Endpoint, outgoing: Outgoing
+) -> tuple[aiohttp.ClientResponse, bytes]:
+    response = await session.request(
+        outgoing.method,
+        endpoint.url_for(outgoing.path_and_query),
+        data=_payload(outgoing.body),
+        headers=outgoing.headers,
+        allow_redirects=False,
+        ssl=upstream.trust,
+        timeout=upstream.connect_timeout,
+    )
+    try:
+        return response, await response.content.readany()
+    except BaseException:  # cancelled, too: from here on nobody else closes it
+        response.close()
+        raise
 
 
 def _failure(upstream: Upstream, error: Exception) -> UpstreamUnreachable | UpstreamTimedOut:
@@ -146,15 +159,25 @@ def _failure(upstream: Upstream, error: Exception) -> UpstreamUnreachable | Upst
             return UpstreamUnreachable(f"{upstream.name}: {type(error).__name__}")
 
 
-async def _chunks(begun: Begun, between_seconds: float) -> AsyncIterator[bytes]:
-    chunk = begun.first
-    while chunk:
-        yield chunk
-        try:
-            async with asyncio.timeout(between_seconds):
-                chunk = await begun.response.content.readany()
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise AnswerBrokeOff from exc
+async def _pass_on(begun: Begun, response: _Relayed, watch: StallWatch) -> None:
+    """Write chunk by chunk; the last goes out with what ends the answer: one system call, and one packet, fewer."""
+    content, chunk = begun.response.content, begun.first
+    while not content.at_eof():
+        watch.waits("cancelled")  # by a client that reads no more
+        await response.write(chunk)
+        response.keep(chunk)
+        watch.waits("aborted")
+        chunk = await _next_chunk(begun)
+    response.keep(chunk)
+    watch.waits("cancelled")
+    await response.write_eof(chunk)
+
+
+async def _next_chunk(begun: Begun) -> bytes:
+    try:
+        return await begun.response.content.readany()
+    except (aiohttp.ClientError, OSError) as exc:
+        raise AnswerBrokeOff from exc
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:

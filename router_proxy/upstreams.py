@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import aiohttp
 from yarl import URL
 
 from .breaker import Breaker
@@ -63,6 +64,7 @@ class Upstream:
         self.name = name
         self.endpoints = endpoints
         self.timeouts: Timeouts = form.timeouts
+        self.connect_timeout = aiohttp.ClientTimeout(connect=form.timeouts.connect)
         self.fallbacks = tuple(form.fallbacks)
         self.keeps_credentials = form.auth == "passthrough"
         self.own_headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}

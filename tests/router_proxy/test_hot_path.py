@@ -31,10 +31,10 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 # Raise these on purpose only, and say in the commit what the work is worth. Python 3.12 needs a few calls fewer.
 BOUNDS = {
-    "off": Bound(calls=1100, operations=260, sends=2, timers=5, counted=5),
-    "auto": Bound(calls=1320, operations=475, sends=2, timers=5, counted=8),
-    "shadow": Bound(calls=1300, operations=375, sends=2, timers=5, counted=11),
-    "chunk": Bound(calls=168, operations=10, sends=1, timers=2, counted=0),
+    "off": Bound(calls=1010, operations=265, sends=2, timers=3, counted=5),
+    "auto": Bound(calls=1235, operations=480, sends=2, timers=3, counted=8),
+    "shadow": Bound(calls=1210, operations=380, sends=2, timers=3, counted=11),
+    "chunk": Bound(calls=116, operations=17, sends=1, timers=0, counted=0),
 }
 _SENDS = ("socket.send", "socket.sendmsg")
 _TIMERS = ("BaseEventLoop.call_at",)
