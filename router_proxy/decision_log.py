@@ -25,7 +25,8 @@ class DecisionLog:
     def write(self, exchange: Exchange) -> None:
         record = exchange.log_record()
         line = msgspec.json.encode(record)
-        DECISIONS.info("%s", line.decode())
+        if DECISIONS.isEnabledFor(logging.INFO):  # past Logger.info, which looks for the line of code that calls it
+            DECISIONS.handle(logging.LogRecord(DECISIONS.name, logging.INFO, "", 0, line.decode(), None, None))
         if self._writer is None:
             return
         if self._with_text:

@@ -1,7 +1,7 @@
 """Which headers cross the proxy, in both directions. Pure rules over multi-dictionaries."""
 
 import re
-import uuid
+import secrets
 from urllib.parse import quote
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -13,7 +13,7 @@ BUDGET_HEADER = "X-Semrouter-Budget-Ms"
 OWN_PREFIX = "x-semrouter-"
 
 # RFC 9110 §7.6.1, with the two that RFC 9112 and RFC 9110 §11.7 also make a matter of one connection only.
-HOP_BY_HOP = frozenset(
+_HOP_BY_HOP = frozenset(
     {
         "connection",
         "keep-alive",
@@ -26,9 +26,12 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "cookie"})
+_CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "cookie"})
 # Rewritten here or by the client session: the body may have another length, host and encoding than what arrived.
 _REWRITTEN = frozenset({"host", "content-length", "content-encoding", "expect", MODE_HEADER.lower(), REQUEST_ID_HEADER})
+_NOT_ASKED = _HOP_BY_HOP | _REWRITTEN
+_NOT_ASKED_AS_US = _NOT_ASKED | _CREDENTIALS
+_NOT_ANSWERED = _HOP_BY_HOP | {REQUEST_ID_HEADER}
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _VISIBLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
@@ -37,26 +40,25 @@ Headers = CIMultiDict[str] | CIMultiDictProxy[str]
 
 def forwarded_request_headers(arrived: Headers, *, keep_credentials: bool) -> CIMultiDict[str]:
     """Return the client's headers that the upstream may see."""
-    dropped = HOP_BY_HOP | _REWRITTEN | _named_in_connection(arrived)
-    if not keep_credentials:
-        dropped |= CREDENTIALS
-    return _without(arrived, dropped)
+    return _without(arrived, _NOT_ASKED if keep_credentials else _NOT_ASKED_AS_US)
 
 
 def forwarded_response_headers(arrived: Headers) -> CIMultiDict[str]:
     """Return the upstream's headers that the client may see; only this proxy speaks for `x-semrouter-*`."""
-    return _without(arrived, HOP_BY_HOP | {REQUEST_ID_HEADER} | _named_in_connection(arrived))
+    return _without(arrived, _NOT_ANSWERED)
 
 
 def request_id(arrived: str | None) -> str:
     """Accept a client's id when it is short and printable, else make one."""
     if arrived and _REQUEST_ID.fullmatch(arrived):
         return arrived
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def header_text(value: str) -> str:
     """Percent-encode whatever RFC 9110 §5.5 would not carry safely; labels may be in any script."""
+    if value.isascii() and value.isprintable() and "%" not in value:
+        return value
     return quote(value, safe=_VISIBLE)
 
 
@@ -67,7 +69,10 @@ def _named_in_connection(arrived: Headers) -> frozenset[str]:
 
 
 def _without(arrived: Headers, dropped: frozenset[str]) -> CIMultiDict[str]:
+    """Return all but `dropped` and what `Connection` names."""
     kept: CIMultiDict[str] = CIMultiDict()
+    if "Connection" in arrived:
+        dropped |= _named_in_connection(arrived)
     for name, value in arrived.items():
         lowered = name.lower()
         if lowered not in dropped and not lowered.startswith(OWN_PREFIX):

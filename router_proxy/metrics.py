@@ -1,6 +1,8 @@
 """Every metric of the proxy by name. The first two are the guide's, exactly; ours are `semrouter_*` in base units."""
 
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -160,7 +162,10 @@ class Metrics:
             for each in _GAUGES
         }
         self._gauges[_WORKERS.name].set(1)
-        self._latency = self._histograms[_LATENCY.name].labels(_TRANSPORT)  # there from the start, at zero
+        # The series of a metric by labels: prometheus_client's own look-up takes a lock and longer than the counting.
+        self._counter: Callable[..., Counter] = cache(lambda name, *labels: self._counters[name].labels(*labels))
+        self._histogram: Callable[..., Histogram] = cache(lambda name, *labels: self._histograms[name].labels(*labels))
+        self._latency = self._histogram(_LATENCY.name, _TRANSPORT)  # there from the start, at zero
 
     def router_failing(self, *, failing: bool) -> None:
         self._gauges[_FAILING.name].set(failing)
@@ -169,7 +174,7 @@ class Metrics:
         self._gauges[_IN_FLIGHT.name].set(requests)
 
     def decision_log_dropped(self, reason: str) -> None:
-        self._counters[_LOG_DROPPED.name].labels(reason).inc()
+        self._counter(_LOG_DROPPED.name, reason).inc()
 
     def reloaded(self, *, refused: bool) -> None:
         self._gauges[_REFUSED.name].set(refused)
@@ -182,11 +187,11 @@ class Metrics:
         self._gauges[_POLICY_ERROR.name].set(refused)
 
     def canaries_asked(self, result: Literal["right", "wrong", "failed"]) -> None:
-        self._counters[_CANARY_ROUNDS.name].labels(result).inc()
+        self._counter(_CANARY_ROUNDS.name, result).inc()
         self._gauges[_HEALTHY.name].set(result == "right")
 
     def looked_up(self, result: Literal["hit", "joined", "miss"]) -> None:
-        self._counters[_CACHE.name].labels(result).inc()
+        self._counter(_CACHE.name, result).inc()
 
     def endpoint_checked(self, upstream: str, endpoint: str, *, up: bool) -> None:
         self._gauges[_ENDPOINT_UP.name].labels(upstream, endpoint).set(up)
@@ -197,36 +202,34 @@ class Metrics:
 
     def upstreams_asked(self, exchange: Exchange) -> None:
         for upstream, result in exchange.attempts:
-            self._counters[_UPSTREAM.name].labels(upstream, result).inc()
+            self._counter(_UPSTREAM.name, upstream, result).inc()
 
     def classifier_answered(self, milliseconds: float) -> None:
         self._latency.observe(milliseconds)
 
     def decided(self, decision: DecisionDocument, route: str) -> None:
-        self._counters[_DECISIONS.name].labels(
-            route, decision.target, decision.rationale, decision.winner, _TRANSPORT
-        ).inc()
-        self._histograms[_CONFIDENCE.name].labels(decision.winner).observe(decision.confidence)
+        self._counter(_DECISIONS.name, route, decision.target, decision.rationale, decision.winner, _TRANSPORT).inc()
+        self._histogram(_CONFIDENCE.name, decision.winner).observe(decision.confidence)
 
     def shadowed(self, result: str, exchange: Exchange) -> None:
         """Count a shadow request by result, and the tokens that its would-be target would have worked on."""
-        self._counters[_SHADOW.name].labels(result).inc()
+        self._counter(_SHADOW.name, result).inc()
         if exchange.decision is None:
             return
         if exchange.usage is None:
             self._counters[_USAGE_UNKNOWN.name].inc()
             return
         moved = (exchange.decision.target, exchange.served_by or "")
-        self._counters[_SHADOW_TOKENS.name].labels(*moved, "prompt").inc(exchange.usage.prompt_tokens)
-        self._counters[_SHADOW_TOKENS.name].labels(*moved, "completion").inc(exchange.usage.completion_tokens)
+        self._counter(_SHADOW_TOKENS.name, *moved, "prompt").inc(exchange.usage.prompt_tokens)
+        self._counter(_SHADOW_TOKENS.name, *moved, "completion").inc(exchange.usage.completion_tokens)
 
     def request_ended(self, exchange: Exchange) -> None:
-        self._counters[_REQUESTS.name].labels(
-            exchange.surface, exchange.mode or "unknown", exchange.outcome, exchange.upstream_result
+        self._counter(
+            _REQUESTS.name, exchange.surface, exchange.mode or "unknown", exchange.outcome, exchange.upstream_result
         ).inc()
         self.upstreams_asked(exchange)
         if exchange.first_byte_seconds is not None:
-            self._histograms[_FIRST_BYTE.name].labels(exchange.surface).observe(exchange.first_byte_seconds)
+            self._histogram(_FIRST_BYTE.name, exchange.surface).observe(exchange.first_byte_seconds)
 
     def render(self) -> bytes:
         """Return the text exposition format."""

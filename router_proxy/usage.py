@@ -7,7 +7,7 @@ import msgspec
 # Every shape states its usage last; what stands before the end is not kept.
 TAIL_BYTES = 8192
 # Quotes inside JSON strings are escaped, so this finds members only, never a model's words.
-_USAGE = re.compile(rb'"usage"\s*:\s*(\{(?:[^{}]|\{[^{}]*\})*\})')
+_USAGE = re.compile(rb'"usage"\s*+:\s*+(\{[^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+\})')
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

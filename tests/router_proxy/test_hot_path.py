@@ -31,9 +31,9 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 # Raise these on purpose only, and say in the commit what the work is worth. Python 3.12 needs a few calls fewer.
 BOUNDS = {
-    "off": Bound(calls=1010, operations=265, sends=2, timers=3, counted=5),
-    "auto": Bound(calls=1235, operations=480, sends=2, timers=3, counted=8),
-    "shadow": Bound(calls=1210, operations=380, sends=2, timers=3, counted=11),
+    "off": Bound(calls=905, operations=253, sends=2, timers=2, counted=5),
+    "auto": Bound(calls=1060, operations=480, sends=2, timers=2, counted=8),
+    "shadow": Bound(calls=1060, operations=360, sends=2, timers=2, counted=11),
     "chunk": Bound(calls=116, operations=17, sends=1, timers=0, counted=0),
 }
 _SENDS = ("socket.send", "socket.sendmsg")
