@@ -1,6 +1,5 @@
 """From chosen prompts to a file of labelled ones that `semrouter train` and `semrouter eval` read."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -73,9 +72,8 @@ def labelled_rows(chosen: Sequence[Chosen], labels: Iterable[str | None]) -> lis
 
 def write_rows(file: Path, rows: Iterable[LabelledRow]) -> None:
     """Write a new file that its owner alone can read."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.writelines(msgspec.json.encode(row) + b"\n" for row in rows)
+    file.touch(mode=0o600, exist_ok=False)
+    file.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
 
 
 def agreement(rows: Iterable[LabelledRow]) -> Figure | None:

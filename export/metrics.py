@@ -101,6 +101,15 @@ def with_interval(metric: Metric, scores: Scores, truth: Truth, resamples: int) 
     return _figure(metric(scores, truth), draws)
 
 
+def difference_with_interval(metric: Metric, before: Scores, after: Scores, truth: Truth, *, resamples: int) -> Figure:
+    """Return how much larger `metric` is of `after` than of `before`, both over the same resampled rows."""
+    draws = [
+        metric(after[rows], truth[rows]) - metric(before[rows], truth[rows])
+        for rows in _resampled(len(truth), resamples)
+    ]
+    return _figure(metric(after, truth) - metric(before, truth), draws)
+
+
 def mean_with_interval(values: npt.NDArray[Any], resamples: int) -> Figure:
     """Return the mean of one number per row; booleans give a share, differences a paired margin."""
     numbers = values.astype(np.float64)

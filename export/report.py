@@ -8,7 +8,7 @@ from .metrics import Figure
 from .plots import Line, heat_map, line_plot, stacked_bars
 
 LARGEST_GROUPS = 50
-_NAMES = {
+METRIC_NAMES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     "auroc": "AUROC",
@@ -23,7 +23,7 @@ def tables(evaluation: Evaluation) -> list[Table]:
         Table(
             title="Overall, with 95 % intervals",
             heading=("figure", "value", "interval"),
-            rows=[(_NAMES[name], *_overall_cells(name, figure)) for name, figure in evaluation.overall.items()],
+            rows=[(METRIC_NAMES[name], *_overall_cells(name, figure)) for name, figure in evaluation.overall.items()],
         ),
         Table(
             title="Against what else could decide",
@@ -69,12 +69,17 @@ def tables(evaluation: Evaluation) -> list[Table]:
     return [table for table in found if table.rows]
 
 
+def short_tables(evaluation: Evaluation) -> list[Table]:
+    """Return the overall figures and the baselines, which is what a training run ends with."""
+    return tables(evaluation)[:2]
+
+
 def text_report(evaluation: Evaluation) -> str:
     return "\n\n".join([_headline(evaluation), *(text_table(table) for table in tables(evaluation))])
 
 
-def html_report(evaluation: Evaluation) -> str:
-    return html_page(_headline(evaluation), _plots(evaluation), tables(evaluation))
+def html_report(evaluation: Evaluation, first: Sequence[Table] = ()) -> str:
+    return html_page(_headline(evaluation), _plots(evaluation), [*first, *tables(evaluation)])
 
 
 def _headline(evaluation: Evaluation) -> str:

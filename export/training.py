@@ -112,12 +112,19 @@ def fit(course: Course, student: Student, teacher: Teacher | None, report: Repor
         trainer.train(lesson, _rng(course, epoch), report)
         passes.append(measure(course, trainer.averaged, student.tokenizer))
         report(f"epoch {epoch + 1}/{epochs}: dev accuracy {passes[-1].accuracy:.4f}, loss {passes[-1].loss:.4f}")
-        if passes[-1] is min(passes, key=_dev_loss):
+        if _best(passes) == epoch:
             best = {name: value.clone() for name, value in trainer.averaged.classifier.state_dict().items()}
-        if len(passes) - passes.index(min(passes, key=_dev_loss)) > course.recipe.patience:
+        if epoch - _best(passes) >= course.recipe.patience:
+            report(f"stopped early: no lower dev loss in {course.recipe.patience} epochs")
             break
+    report(f"epoch {_best(passes) + 1} has the lowest dev loss and is kept")
     student.classifier.load_state_dict(best)
     return passes
+
+
+def _best(passes: Sequence[Pass]) -> int:
+    """Return the epoch, from 0, with the lowest loss; of several alike the first."""
+    return min(range(len(passes)), key=lambda epoch: passes[epoch].loss)
 
 
 def draw(course: Course, epoch: int) -> list[LabelledPrompt]:
@@ -180,9 +187,13 @@ def save_checkpoint(student: Student, folder: Path) -> None:
         from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 - slow to import
 
     student.classifier.save_pretrained(folder)
-    names: dict[str, Any] = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
-    names["model_max_length"] = student.classifier.config.max_position_embeddings
-    fast = PreTrainedTokenizerFast(tokenizer_object=student.tokenizer, **names)  # type: ignore[no-untyped-call] # transformers' own
+    names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+    # A name that the vocabulary lacks, as RoBERTa's does, would become a piece the network has no vector for.
+    known: dict[str, Any] = {
+        name: token for name, token in names.items() if student.tokenizer.token_to_id(token) is not None
+    }
+    known["model_max_length"] = student.classifier.config.max_position_embeddings
+    fast = PreTrainedTokenizerFast(tokenizer_object=student.tokenizer, **known)  # type: ignore[no-untyped-call] # transformers' own
     fast.save_pretrained(folder)
 
 
@@ -218,10 +229,6 @@ def _shares(groups: Sequence[str], right: Sequence[bool]) -> dict[str, float]:
     return {
         group: round(sum(ones) / len(ones), 4) for group, ones in sorted(members.items()) if len(ones) >= SMALLEST_GROUP
     }
-
-
-def _dev_loss(one: Pass) -> float:
-    return one.loss
 
 
 def _rng(course: Course, epoch: int) -> random.Random:

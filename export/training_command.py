@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from .errors import ExportError
+from .command_errors import shows_errors
 from .folds import FOLDS
 
 
@@ -17,7 +17,7 @@ from .folds import FOLDS
 @click.option("--label-field", default="label", show_default=True, help="The field with the label to learn.")
 @click.option("--topic-field", help="A second label, learned beside the first; it helps and does not ship.")
 @click.option("--labels", help="The labels in output order, comma-separated [those in --data, sorted].")
-@click.option("--base", type=click.Path(path_type=Path), help="Checkpoint folder of a classifier to fine-tune.")
+@click.option("--base", help="Classifier to fine-tune: a Hugging Face checkpoint folder, or a hub id.")
 @click.option(
     "--init-embeddings", type=click.Path(path_type=Path), help="BERT folder a new small classifier starts from."
 )
@@ -39,12 +39,16 @@ from .folds import FOLDS
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="int8", show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads [all]. Another number rounds differently.")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder for checkpoint/ and bundle/.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), required=True, help="Folder for checkpoint/, bundle/ and report."
+)
+@shows_errors
 def train_command(**options: Any) -> None:
     """Train a prompt classifier and write it as a bundle.
 
     Either fine-tune a classifier (--base), or train a new small ModernBERT that starts from the token embeddings
     and vocabulary of a BERT (--init-embeddings). Examples of the project's guide are left out of the data.
+    At the end --output holds report.html and evaluation.json on the prompts to stop by, and more on sources held out.
     """
     from .training_run import TrainingRequest, run_training  # noqa: PLC0415 - torch, which `--help` must not need
 
@@ -52,10 +56,7 @@ def train_command(**options: Any) -> None:
     weights = dict(_source_weight(text) for text in options.pop("source_weight"))
     options["hold_out"] += FOLDS.get(options.pop("hold_out_fold"), ())
     request = TrainingRequest(**options, labels=labels.split(",") if labels else None, source_weights=weights)
-    try:
-        bundle = run_training(request, click.echo)
-    except ExportError as exc:
-        raise click.ClickException(str(exc)) from exc
+    bundle = run_training(request, click.echo)
     click.echo(f"bundle {bundle.revision} in {request.output / 'bundle'}")
 
 

@@ -87,8 +87,9 @@ def hold_out(
 
 
 def write_prompts(prompts: Iterable[LabelledPrompt], file: Path) -> None:
-    """Write rows that `read_prompts` and `semrouter eval` read."""
+    """Write rows that `read_prompts` and `semrouter eval` read, for their owner alone."""
     rows = ({"text": each.text, "label": each.label, "source": each.source, "lang": each.language} for each in prompts)
+    file.touch(mode=0o600)
     file.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
 
 

@@ -15,7 +15,7 @@ from .training_batches import grouped, padded
 
 Report = Callable[[str], None]
 WARMUP_STEPS = 50
-REPORT_STEPS = 100
+REPORT_SECONDS = 10.0
 LAST_RATE = 0.02  # of the peak learning rate
 
 
@@ -66,11 +66,14 @@ class Trainer:
     def train(self, examples: Examples, rng: random.Random, report: Report) -> None:
         """Go once through `examples`."""
         self.network.train()
-        begin = time.monotonic()
-        for batch in grouped(examples.ids, self.schedule.tokens_per_batch, rng):
+        begin = told = time.monotonic()
+        for behind, batch in enumerate(grouped(examples.ids, self.schedule.tokens_per_batch, rng), start=1):
             loss = self._learn(examples, batch)
-            if self.step % REPORT_STEPS == 0:
-                report(f"  step {self.step}/{self.steps}, loss {loss:.3f}, {time.monotonic() - begin:.0f} s")
+            now = time.monotonic()
+            if now - told >= REPORT_SECONDS:
+                told = now
+                left = (now - begin) / behind * (self.steps - self.step)
+                report(f"  step {self.step}/{self.steps}, loss {loss:.3f}, about {duration(left)} left")
 
     def _learn(self, examples: Examples, batch: list[int]) -> float:
         for group in self.optimiser.param_groups:
@@ -92,6 +95,14 @@ class Trainer:
         with torch.no_grad():
             for mean, current in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(current, 1 - keep)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as a person says it."""
+    if seconds < 90:  # noqa: PLR2004 - where minutes begin to say enough
+        return f"{max(seconds, 0):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"  # noqa: PLR2004 - an hour
 
 
 def half_precision() -> torch.autocast:

@@ -10,14 +10,12 @@ import torch
 from routing_policy.bundle import Bundle
 
 from .bundling import BundleOptions, build_bundle
-from .checkpoints import locate_checkpoint
+from .checkpoints import CONFIG_FILE, Checkpoint, locate_checkpoint
 from .errors import CheckpointUnavailable
 from .multitask import StudentNetwork
 from .prompts import GATE_PROMPTS
-from .small_classifier import CPU_ATTENTION, SmallShape
+from .small_classifier import SmallShape
 from .temperature import fit_temperature
-from .third_party import quiet_libraries
-from .tokenizer import load_tokenizer
 from .training import (
     Course,
     Pass,
@@ -33,17 +31,15 @@ from .training import (
 )
 from .training_data import hold_out, read_prompts, sources_by_licence, without_guide, write_prompts
 from .training_loop import Report, Schedule
+from .training_report import Measured, report_on_bundle, score_before
+from .training_start import CHECKPOINT_FOLDER, load_base, locate_base
 from .variants import Precision
 
-CHECKPOINT_FOLDER = "checkpoint"
 BUNDLE_FOLDER = "bundle"
-UNSEEN_FILE = "unseen.jsonl"  # what was held out, for `semrouter eval`
+DEV_FILE, UNSEEN_FILE = "dev.jsonl", "unseen.jsonl"  # what was not trained on, for `semrouter eval`
 NEW_RATE = 1e-3
 FINE_TUNING_RATE = 5e-5
 DEV_SHARE = 10  # one prompt in ten, where no dev file is given
-# Random numbers for every pair of tokens take longer than the attention itself, and those for every token a fifth of a
-# step. BERT's names and ModernBERT's.
-DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout", "hidden_dropout_prob")
 
 
 class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +51,7 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
     label_field: str = "label"
     topic_field: str | None = None
     labels: list[str] | None = None
-    base: Path | None = None
+    base: str | None = None
     init_embeddings: Path | None = None
     teacher: Path | None = None
     source_weights: dict[str, float] = {}
@@ -73,32 +69,70 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_training(request: TrainingRequest, report: Report) -> Bundle:
-    """Train as asked and write `output`/checkpoint and `output`/bundle.
+    """Train as asked; write `output`/checkpoint, `output`/bundle and the report on it.
 
     Raises ExportError before any work where the data or a folder cannot be used.
     """
     _check_folders(request)
     course = _plan(request)
+    base = None if request.base is None else locate_base(request.base)
     torch.set_num_threads(request.threads or torch.get_num_threads())
     report(f"{len(course.prompts)} prompts to train on, {len(course.dev)} to stop by; labels {course.labels}")
-    student = _start(request, course)
+    student, measured = _start(request, course, base, report)
     teacher = None if request.teacher is None else fine_tune_teacher(course, request.teacher, report)
     passes = fit(course, student, teacher, report)
     figures = _figures(course, passes) | _group_figures(course, student, teacher)
     for name, found in figures.get("unseen_sources", {}).items():
         report(f"{name} on {len(course.unseen)} prompts of sources held out: {found}")
     save_checkpoint(student, request.output / CHECKPOINT_FOLDER)
-    if course.unseen:
-        write_prompts(course.unseen, request.output / UNSEEN_FILE)
-    return _bundle(request, course, student, figures)
+    report("exporting the checkpoint and checking the graph against it")
+    bundle = _bundle(request, course, student, figures | {"base": base and base.source})
+    report("evaluating the bundle")
+    for each in measured:
+        write_prompts(each.prompts, each.file)
+        report_on_bundle(request.output / BUNDLE_FOLDER, course, each, report)
+    return bundle
 
 
 def _check_folders(request: TrainingRequest) -> None:
     if (request.base is None) == (request.init_embeddings is None):
         raise CheckpointUnavailable("train", "expected either --base or --init-embeddings, to start from")
-    for folder in (request.base, request.init_embeddings, request.teacher):
-        if folder is not None and not (folder / "config.json").is_file():
-            raise CheckpointUnavailable(str(folder), "expected a Hugging Face model folder with a config.json")
+    for folder in (request.init_embeddings, request.teacher):
+        if folder is not None and not (folder / CONFIG_FILE).is_file():
+            raise CheckpointUnavailable(str(folder), f"expected a Hugging Face model folder with a {CONFIG_FILE}")
+
+
+def _start(
+    request: TrainingRequest, course: Course, base: Checkpoint | None, report: Report
+) -> tuple[Student, list[Measured]]:
+    """Return what is trained, and what to measure it on, with its scores there from before if it knows the labels."""
+    measured = _measured(request.output, course)
+    if base is None:
+        return new_student(course, cast("Path", request.init_embeddings)), measured  # `_check_folders` saw it
+    loaded = load_base(base.directory, course.labels)
+    if not loaded.has_labels:
+        report(f"{request.base} chose among other labels so far, so there is no before and after")
+        return loaded.student, measured
+    return loaded.student, [
+        msgspec.structs.replace(each, before=score_before(course, loaded.student, each.prompts)) for each in measured
+    ]
+
+
+def _measured(output: Path, course: Course) -> list[Measured]:
+    dev = Measured(
+        prompts=course.dev,
+        file=output / DEV_FILE,
+        evaluation=output / "evaluation.json",
+        page=output / "report.html",
+        note=", which also chose the epoch and the temperature",
+    )
+    unseen = Measured(
+        prompts=course.unseen,
+        file=output / UNSEEN_FILE,
+        evaluation=output / "evaluation-unseen.json",
+        page=output / "report-unseen.html",
+    )
+    return [dev, unseen] if course.unseen else [dev]
 
 
 def _plan(request: TrainingRequest) -> Course:
@@ -138,35 +172,6 @@ def _recipe(request: TrainingRequest) -> Recipe:
         shape=SmallShape(layers=request.layers, hidden=request.hidden),
         schedule=Schedule(learning_rate=rate),
     )
-
-
-def _start(request: TrainingRequest, course: Course) -> Student:
-    if request.base is None:
-        return new_student(course, cast("Path", request.init_embeddings))  # `_check_folders` saw that one is there
-    return Student(_pretrained(request.base, course.labels), load_tokenizer(request.base))
-
-
-def _pretrained(checkpoint: Path, labels: list[str]) -> Any:
-    """Load the classifier to fine-tune; its last layer is new when it has another number of labels."""
-    with quiet_libraries():
-        from transformers import AutoConfig, AutoModelForSequenceClassification  # noqa: PLC0415 - slow to import
-
-        config = AutoConfig.from_pretrained(
-            checkpoint,
-            id2label=dict(enumerate(labels)),
-            label2id={label: index for index, label in enumerate(labels)},
-            local_files_only=True,
-        )
-        for name in DROPOUTS:
-            if hasattr(config, name):
-                setattr(config, name, 0.0)
-        return AutoModelForSequenceClassification.from_pretrained(
-            checkpoint,
-            config=config,
-            ignore_mismatched_sizes=True,
-            attn_implementation=CPU_ATTENTION,
-            local_files_only=True,
-        )
 
 
 def _group_figures(course: Course, student: Student, teacher: Teacher | None) -> dict[str, Any]:

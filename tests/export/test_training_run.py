@@ -1,38 +1,18 @@
 import json
-import random
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from export.evaluation_data import read_evaluation_rows
 from export.inference import classify, open_classifier
-from export.training_command import train_command
 from routing_policy.bundle import read_bundle, verify_files
 
-HARD = ("prove that", "how many ways to arrange", "derive a formula for", "solve for x when")
-EASY = ("who painted", "translate the word", "what is the name of", "tell me about")
-THINGS = ("the boat", "a triangle", "seven coins", "the river", "two trains", "an old clock", "the garden", "a matrix")
+from .training_runs import train, write_data
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Write 64 prompts whose first words give the label away; their last word is their source."""
-    rows = [
-        {"text": f"{start} {thing}", "label": label, "topic": start.split()[0], "source": thing.split()[-1]}
-        for starts, label in ((HARD, "hard"), (EASY, "easy"))
-        for start in starts
-        for thing in THINGS
-    ]
-    random.Random(0).shuffle(rows)
-    file = tmp_path / "prompts.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return file
-
-
-def train(data: Path, output: Path, *options: object) -> Result:
-    arguments = ("--data", data, "--output", output, "--threads", 1, "--precision", "fp32", *options)
-    return CliRunner().invoke(train_command, [str(argument) for argument in arguments])
+    return write_data(tmp_path / "prompts.jsonl", hard="hard", easy="easy")
 
 
 def small(donor: Path) -> tuple[object, ...]:
@@ -119,7 +99,7 @@ def test_a_bert_is_fine_tuned_without_attention_dropout(data: Path, bert: Path, 
     ("options", "message"),
     [
         pytest.param((), "either --base or --init-embeddings", id="nothing to start from"),
-        pytest.param(("--base", "/nowhere"), "/nowhere: expected a Hugging Face model folder", id="no such base"),
+        pytest.param(("--base", "/nowhere"), "/nowhere: no such folder", id="no such base"),
         pytest.param(("--base", "{donor}", "--labels", "easy,tough"), "prompts.jsonl:", id="unknown label"),
         pytest.param(("--base", "{donor}", "--dev", "{empty}"), "empty.jsonl: expected labelled", id="empty dev file"),
         pytest.param(("--base", "{donor}", "--source-weight", "mbpp"), "SOURCE=WEIGHT", id="weight without a number"),
