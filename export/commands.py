@@ -16,6 +16,7 @@ from .command_errors import shows_errors
 from .errors import BundleRejected
 from .evaluation_command import eval_command
 from .label_command import label_command
+from .rescore_command import rescore_command
 from .shrink_command import shrink_command
 from .training_command import train_command
 
@@ -226,4 +227,13 @@ def describe(version: "InstalledVersion") -> str:
     )
 
 
-COMMANDS: list[click.Command] = [export, bundle, shrink_command, label_command, train_command, eval_command, calibrate]
+COMMANDS: list[click.Command] = [
+    export,
+    bundle,
+    shrink_command,
+    label_command,
+    train_command,
+    eval_command,
+    calibrate,
+    rescore_command,
+]
