@@ -2,6 +2,8 @@
 
 import re
 import secrets
+from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -32,7 +34,10 @@ _REWRITTEN = frozenset({"host", "content-length", "content-encoding", "expect", 
 _NOT_ASKED = _HOP_BY_HOP | _REWRITTEN
 _NOT_ASKED_AS_US = _NOT_ASKED | _CREDENTIALS
 _NOT_ANSWERED = _HOP_BY_HOP | {REQUEST_ID_HEADER}
+_NOTHING: list[str] = []
+_KEEP_ALIVE = ["keep-alive"]  # what most send, and names no header
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_REMEMBERED_TEXTS = 1024  # names of models and labels, mostly; confidences come and go
 _VISIBLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 Headers = CIMultiDict[str] | CIMultiDictProxy[str]
@@ -55,24 +60,22 @@ def request_id(arrived: str | None) -> str:
     return secrets.token_hex(16)
 
 
+@lru_cache(_REMEMBERED_TEXTS)
 def header_text(value: str) -> str:
     """Percent-encode whatever RFC 9110 §5.5 would not carry safely; labels may be in any script."""
-    if value.isascii() and value.isprintable() and "%" not in value:
-        return value
     return quote(value, safe=_VISIBLE)
 
 
-def _named_in_connection(arrived: Headers) -> frozenset[str]:
-    return frozenset(
-        name.strip().lower() for value in arrived.getall("Connection", []) for name in value.split(",") if name.strip()
-    )
+def _named_in(connection: Sequence[str]) -> frozenset[str]:
+    return frozenset(name.strip().lower() for value in connection for name in value.split(",") if name.strip())
 
 
 def _without(arrived: Headers, dropped: frozenset[str]) -> CIMultiDict[str]:
     """Return all but `dropped` and what `Connection` names."""
     kept: CIMultiDict[str] = CIMultiDict()
-    if "Connection" in arrived:
-        dropped |= _named_in_connection(arrived)
+    connection = arrived.getall("Connection", _NOTHING)
+    if connection and connection != _KEEP_ALIVE:
+        dropped |= _named_in(connection)
     for name, value in arrived.items():
         lowered = name.lower()
         if lowered not in dropped and not lowered.startswith(OWN_PREFIX):

@@ -17,6 +17,9 @@ class Mode(StrEnum):
     FORCE = "force"
 
 
+_MODES = {mode.value: mode for mode in Mode}
+
+
 class Handling(StrEnum):
     """What a mode and a model field come to."""
 
@@ -31,12 +34,13 @@ def read_mode(header: str | None, default: Mode, allowed: Collection[Mode]) -> M
     asked = (header or "").strip().lower()
     if not asked:
         return default
-    if asked not in allowed:
+    mode = _MODES.get(asked)
+    if mode is None or mode not in allowed:
         names = ", ".join(mode for mode in Mode if mode in allowed)
         raise RequestInvalid(
             f"{MODE_HEADER}: expected one of {names}, got {header!r}", code="invalid_routing_mode", param=MODE_HEADER
         )
-    return Mode(asked)
+    return mode
 
 
 def handling(mode: Mode, requested_model: str | None) -> Handling:

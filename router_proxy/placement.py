@@ -84,14 +84,15 @@ def place(raw: bytes, target: Target, *, policy: Policy, upstreams: Upstreams, m
         merges_params=merges_params,
         lacking=lacking if targets else None,
         is_capped=bool(relief),
-        roomier=partial(_roomier, needs, upstreams, list(policy_targets(policy).values())),
+        roomier=partial(_roomier, needs, upstreams, policy),
     )
 
 
-def _roomier(needs: Needs, upstreams: Upstreams, targets: Sequence[Target], refused: Choice) -> Choice | None:
+def _roomier(needs: Needs, upstreams: Upstreams, policy: Policy, refused: Choice) -> Choice | None:
     """Return the choice with the most context among those with more than `refused` and all else that is needed."""
     whatever_length = msgspec.structs.replace(needs, tokens=0)
-    able = [_choice(upstreams, target) for target in _able(whatever_length, upstreams, targets)]
+    targets = _able(whatever_length, upstreams, policy_targets(policy).values())
+    able = [_choice(upstreams, target) for target in targets]
     roomier = [choice for choice in able if _room(choice) > _room(refused)]
     return max(roomier, key=_room, default=None)
 

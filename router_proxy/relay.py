@@ -17,6 +17,7 @@ from .upstreams import Endpoint, Upstream
 from .usage import TAIL_BYTES, read_usage
 
 _JSON = "application/json"
+_SHORT_BYTES = 2**15  # half of what a transport takes before it asks to wait; heads are far below the other half
 _AIOHTTP_WARNS_ABOVE_BYTES = 2**20
 # aiohttp would add these on its own where the client sent none.
 SKIP_AUTO_HEADERS = frozenset({"Accept", "Accept-Encoding", "User-Agent", "Content-Type"})
@@ -90,9 +91,13 @@ async def stream_back(request: web.Request, begun: Begun, upstream: Upstream, ex
     exchange.answer_head = begun.first
     watch = StallWatch(upstream.timeouts.between_chunks, ends_at=begun.ends_at)
     try:
-        async with watch:
-            await response.prepare(request)
-            await _pass_on(begun, response, watch)
+        await response.prepare(request)
+        if _goes_out_at_once(request, begun):
+            response.keep(begun.first)
+            await response.write_eof(begun.first)
+        else:
+            async with watch:
+                await _pass_on(begun, response, watch)
     except AnswerBrokeOff:
         exchange.stopped("aborted")
         cut_off(request)
@@ -157,6 +162,17 @@ def _failure(upstream: Upstream, error: Exception) -> UpstreamUnreachable | Upst
             return UpstreamTimedOut(f"{upstream.name}: no answer within {upstream.timeouts.first_byte:g} s")
         case _:
             return UpstreamUnreachable(f"{upstream.name}: {type(error).__name__}")
+
+
+def _goes_out_at_once(request: web.Request, begun: Begun) -> bool:
+    """Whether the answer is whole and short, and nothing waits to be sent before it: then there is no wait to watch."""
+    transport = request.transport
+    return (
+        len(begun.first) <= _SHORT_BYTES
+        and begun.response.content.at_eof()
+        and transport is not None
+        and transport.get_write_buffer_size() == 0
+    )
 
 
 async def _pass_on(begun: Begun, response: _Relayed, watch: StallWatch) -> None:

@@ -70,6 +70,7 @@ class Upstream:
         self.own_headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.trust: ssl.SSLContext | bool = trust or True  # True: what the system trusts
         self._form = form
+        self._modalities = frozenset(form.modalities)
 
     @property
     def is_full(self) -> bool:
@@ -86,7 +87,7 @@ class Upstream:
         """What this upstream can take, its context length as configured or else as its endpoints say."""
         reported = [each.max_model_len for each in self.endpoints if each.max_model_len is not None]
         return Abilities(
-            modalities=frozenset(self._form.modalities),
+            modalities=self._modalities,
             tools=self._form.tools,
             max_tokens=self._form.max_model_len or min(reported, default=None),
         )
