@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import aiohttp
 import click
+import psutil
 
 from local.errors import LocalError
 
 from . import decision_rows, design_rows, growth_rows, memory_rows, mode_rows, proxy_rows, start_rows, streaming_rows
-from .bench import FULL, QUICK, Bench, Family, Finding
-from .errors import BenchmarkError
+from .bench import FULL, QUICK, Bench, Family, Finding, Scale
+from .deadline import deadline
+from .errors import BenchmarkError, reason_of
 from .goals import GOALS
 from .machine import describe_machine
 from .report import Results, write_results
@@ -29,7 +32,7 @@ FAMILIES: Mapping[str, Family] = {
 }
 RESULTS = Path(__file__).parent / "results"
 # What goes wrong with servers and tools that are not ours; a mistake of ours should end the run and be seen.
-_FAILURES = (BenchmarkError, LocalError, OSError, subprocess.SubprocessError)
+_FAILURES = (BenchmarkError, LocalError, OSError, subprocess.SubprocessError, aiohttp.ClientError, psutil.Error)
 
 
 @click.command()
@@ -41,19 +44,20 @@ def main(*, full: bool, families: Sequence[str], results: Path) -> None:
     chosen = families or list(FAMILIES)
     machine = describe_machine()
     failures: dict[str, str] = {name: "not chosen" for name in FAMILIES if name not in chosen}
-    findings = list(_findings(chosen, failures, full=full))
+    findings = list(_findings(chosen, failures, FULL if full else QUICK))
     run = Results(machine=machine, scale="full" if full else "quick", findings=findings, failures=failures)
     click.echo(write_results(run, GOALS, results))
 
 
-def _findings(chosen: Sequence[str], failures: dict[str, str], *, full: bool) -> Iterator[Finding]:
+def _findings(chosen: Sequence[str], failures: dict[str, str], scale: Scale) -> Iterator[Finding]:
     for name in chosen:
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="semrouter-bench-") as folder:
             try:
-                yield from FAMILIES[name](Bench(scratch=Path(folder), scale=FULL if full else QUICK))
+                with deadline(scale.family_seconds):
+                    yield from FAMILIES[name](Bench(scratch=Path(folder), scale=scale))
             except _FAILURES as exc:
-                failures[name] = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+                failures[name] = reason_of(exc)
         outcome = failures.get(name, "done")
         click.echo(f"{name}: {outcome} after {time.monotonic() - started:.0f} s", err=True)
 

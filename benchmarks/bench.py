@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from .errors import ToolMissing
-from .goals import Measured
+from .goals import Measured, Missing
 from .machine import CHECKOUT
 
 TOOLS = CHECKOUT / ".tools"
@@ -24,12 +24,18 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
     rounds: int
     seconds: int
-    decisions: int  # asked in one measurement of a latency
     memory_requests: int
+    memory_seconds: int  # the time those requests may take; the row says how many there were
+    family_seconds: int  # the time a family may take, so that nothing hangs
+
+    def requests(self, each_us: float) -> int:
+        """Return how many requests that take `each_us` one after the other fill one measurement."""
+        return max(round(self.seconds * 1e6 / each_us), _FEWEST_REQUESTS)
 
 
-QUICK = Scale(rounds=5, seconds=1, decisions=250, memory_requests=10_000)
-FULL = Scale(rounds=15, seconds=4, decisions=1000, memory_requests=200_000)
+_FEWEST_REQUESTS = 50
+QUICK = Scale(rounds=5, seconds=1, memory_requests=10_000, memory_seconds=30, family_seconds=180)
+FULL = Scale(rounds=15, seconds=4, memory_requests=200_000, memory_seconds=3600, family_seconds=4500)
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +60,7 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     points: list[tuple[float, float]]
 
 
-Finding = Measured | Table | Curve
+Finding = Measured | Missing | Table | Curve
 Family = Callable[[Bench], Iterator[Finding]]
 
 

@@ -1,7 +1,10 @@
 """A decision through Triton beside the same tokenizer and session called in-process."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 from .bench import Bench, Finding, Table
 from .goals import Measured
@@ -9,64 +12,89 @@ from .in_process import InProcess, served_threads
 from .machine import CHECKOUT
 from .perf_analyzer import Client
 from .prompts import MIXED_TOKENS, prompts_of, write_input
-from .rounds import interleave, ratio, summary
+from .rounds import call, interleave, ratio, summary
 from .servers import triton
-from .triton_statistics import read_totals, stage
+from .triton_statistics import cells, read_totals
 
 ROUTER = "semantic_router"
 CLASSIFIER = "reasoning_classifier"
+DIRECTORY = CHECKOUT / "model_repository" / CLASSIFIER
 LENGTHS = (16, 64)
 CLIENTS = (16, 32)
 _BATCHES = (1, 8, 32)
-_PROMPTS = 260  # twenty of each mixed length
+PROMPTS = 10 * len(MIXED_TOKENS)
 
 
 def measure(bench: Bench) -> Iterator[Finding]:
-    directory = CHECKOUT / "model_repository" / CLASSIFIER
+    stages: list[list[str]] = []
     with triton(bench.scratch) as server:
         client = Client(server.ports.grpc, bench.scratch)
-        yield from _latency(bench, client, InProcess(directory, served_threads(directory)))
-        before = {model: read_totals(server.ports.http, model) for model in (ROUTER, CLASSIFIER)}
-        yield from _rate(bench, client, InProcess(directory, 0))
-        stages = {model: stage(before[model], read_totals(server.ports.http, model)) for model in before}
-        yield Table(
-            title="Where the time of a decision goes at 16 and 32 clients, by Triton's statistics (mean µs a request)",
-            headings=["model", "mean batch", "queue", "input", "compute", "output"],
-            rows=[
-                [model, f"{found.batch:.1f}", *(f"{value:.0f}" for value in found.microseconds.values())]
-                for model, found in stages.items()
-            ],
-        )
+        with _staged(server.ports.http, "1", stages):
+            yield from _latency(bench, client, InProcess(DIRECTORY, served_threads(DIRECTORY)))
+        with _staged(server.ports.http, " and ".join(map(str, CLIENTS)), stages):
+            yield from _rate(bench, client)
+    yield Table(
+        title="Where the time of a decision goes, by Triton's statistics (mean µs a request)",
+        headings=["clients", "model", "mean batch", "queue", "input", "compute", "output"],
+        rows=stages,
+    )
+
+
+@contextmanager
+def _staged(http_port: int, clients: str, rows: list[list[str]]) -> Iterator[None]:
+    """Add to `rows` what Triton counts in the block."""
+    before = {model: read_totals(http_port, model) for model in (ROUTER, CLASSIFIER)}
+    yield
+    rows += [[clients, model, *cells(before[model], read_totals(http_port, model))] for model in before]
 
 
 def _latency(bench: Bench, client: Client, direct: InProcess) -> Iterator[Finding]:
-    asked = bench.scale.decisions
     for tokens in LENGTHS:
         prompts = prompts_of(direct.tokenizer, (tokens,), 50)
         inputs = write_input(prompts, bench.scratch / f"{tokens}-tokens.json")
-        client.closed(ROUTER, inputs, 1, asked)  # warm
+        asked = bench.scale.requests(client.median_us(ROUTER, inputs, 100))
         ways: dict[str, Callable[[], float]] = {
             "direct": partial(direct.median_us, prompts, asked),
             "triton": partial(client.median_us, ROUTER, inputs, asked),
         }
-        found = interleave(ways, _call, bench.scale.rounds)
+        found = interleave(ways, call, bench.scale.rounds)
         detail = f"{summary(found['triton']).value / 1000:.2f} against {summary(found['direct']).value / 1000:.2f} ms"
         yield Measured(key=f"decision.p50-{tokens}", value=ratio(found["triton"], found["direct"]), detail=detail)
 
 
-def _rate(bench: Bench, client: Client, direct: InProcess) -> Iterator[Finding]:
-    prompts = prompts_of(direct.tokenizer, MIXED_TOKENS, _PROMPTS)
+def _rate(bench: Bench, client: Client) -> Iterator[Finding]:
+    prompts = prompts_of(InProcess(DIRECTORY, 1).tokenizer, MIXED_TOKENS, PROMPTS)
     inputs = write_input(prompts, bench.scratch / "mixed.json")
-    batch = max(_BATCHES, key=lambda size: direct.rate(prompts, size, 1.0))
-    requests = round(direct.rate(prompts, batch, 1.0) * bench.scale.seconds)
-    ways: dict[str, Callable[[], float]] = {"direct": partial(direct.rate, prompts, batch, bench.scale.seconds)}
+    name, direct = best_way(_ways_in_process(prompts, bench.scale.seconds))
+    requests = round(direct() * bench.scale.seconds)
+    ways = {"direct": direct}
     ways |= {str(clients): partial(client.rate, ROUTER, inputs, clients, requests) for clients in CLIENTS}
-    found = interleave(ways, _call, bench.scale.rounds)
+    found = interleave(ways, call, bench.scale.rounds)
     for clients in CLIENTS:
         detail = f"{summary(found[str(clients)]).value:.0f} against {summary(found['direct']).value:.0f} a second"
         value = ratio(found[str(clients)], found["direct"])
-        yield Measured(key=f"decision.rate-{clients}", value=value, detail=f"{detail}, best batch {batch}")
+        yield Measured(key=f"decision.rate-{clients}", value=value, detail=f"{detail}, in-process: {name}")
 
 
-def _call(way: Callable[[], float]) -> float:
-    return way()
+def _ways_in_process(prompts: list[str], seconds: float) -> dict[str, Callable[[], float]]:
+    """Return every way to keep all cores busy: one call on all of them, or one call on each."""
+    cores = len(os.sched_getaffinity(0))
+    together, apart = InProcess(DIRECTORY, cores), InProcess(DIRECTORY, 1)
+    ways: dict[str, Callable[[], float]] = {}
+    for batch in _BATCHES:
+        ways[f"batch {batch} on all cores"] = partial(together.rate, prompts, batch, seconds)
+        ways[f"batch {batch} on each core"] = partial(apart.rate, prompts, batch, seconds, cores)
+    return ways
+
+
+def best_way(ways: Mapping[str, Callable[[], float]]) -> tuple[str, Callable[[], float]]:
+    """Try each once and return the fastest."""
+    rates = {name: way() for name, way in ways.items()}
+    name = max(rates, key=lambda each: rates[each])
+    return name, ways[name]
+
+
+def mixed_input(folder: Path) -> Path:
+    """Write prompts of mixed lengths for perf_analyzer."""
+    tokenizer = InProcess(DIRECTORY, 1).tokenizer
+    return write_input(prompts_of(tokenizer, MIXED_TOKENS, PROMPTS), folder / "mixed.json")

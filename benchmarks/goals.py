@@ -35,6 +35,13 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the row `key` has no number."""
+
+    key: str
+    reason: str
+
+
 def _goal(key: str, texts: tuple[str, str], must_be: Literal["at most", "at least"], limit: float, **more: str) -> Goal:
     family = key.partition(".")[0]
     return Goal(key=key, family=family, what=texts[0], against=texts[1], must_be=must_be, limit=limit, **more)

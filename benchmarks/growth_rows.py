@@ -15,7 +15,7 @@ from .decision_rows import ROUTER
 from .goals import Measured
 from .perf_analyzer import Client
 from .prompts import text_of_bytes, write_input
-from .rounds import Estimate, exponent, interleave, summary
+from .rounds import exponent, interleave, summary
 from .servers import MODEL, Server, fast_upstream, our_proxy, triton, upstreams_file
 from .wrk import load
 
@@ -38,10 +38,10 @@ def _prompts(bench: Bench) -> Iterator[Finding]:
     inputs = {size: write_input([text_of_bytes(size)], bench.scratch / f"{size}.json") for size in _PROMPT_BYTES}
     with triton(bench.scratch) as server:
         client = Client(server.ports.grpc, bench.scratch)
-        asked = bench.scale.decisions // 2
+        asked = {size: bench.scale.requests(client.median_us(ROUTER, file, 20)) for size, file in inputs.items()}
 
         def cost(size: int) -> float:
-            return client.closed(ROUTER, inputs[size], 1, asked).p50_us
+            return client.median_us(ROUTER, inputs[size], asked[size])
 
         costs = _costs(_PROMPT_BYTES, cost)
     yield from _row("growth.prompt", ("bytes of prompt", "µs a decision, p50"), _PROMPT_BYTES, costs)
@@ -107,8 +107,7 @@ def _costs(sizes: Sequence[int], cost: Callable[[int], float]) -> list[list[floa
 def _row(key: str, axes: tuple[str, str], sizes: Sequence[int], costs: list[list[float]]) -> Iterator[Finding]:
     exponents = [exponent(sizes, round_) for round_ in zip(*costs, strict=True)]
     medians = [summary(each).value for each in costs]
-    value = Estimate(value=exponent(sizes, medians), low=min(exponents), high=max(exponents))
-    yield Measured(key=key, value=value, detail=f"{medians[0]:.3g} to {medians[-1]:.3g} {axes[1]}")
+    yield Measured(key=key, value=summary(exponents), detail=f"{medians[0]:.3g} to {medians[-1]:.3g} {axes[1]}")
     title = key.partition(".")[2]
     points = [(float(size), cost) for size, cost in zip(sizes, medians, strict=True)]
     yield Curve(title=title, size=axes[0], cost=axes[1], points=points)

@@ -3,6 +3,7 @@
 import re
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,25 +45,24 @@ class InProcess:
             took.append((time.perf_counter() - started) * 1e6)
         return summary(took[_WARM_CALLS:]).value
 
-    def rate(self, prompts: list[str], batch: int, seconds: float) -> float:
-        """Return prompts per second when there is always a full batch of one bucket at hand."""
+    def rate(self, prompts: list[str], batch: int, seconds: float, callers: int = 1) -> float:
+        """Return prompts per second when there is always a full batch of one bucket for each of `callers` threads."""
         started = time.perf_counter()
         done = 0
-        while time.perf_counter() < started + seconds:
-            for length, rows in self._batches(prompts, batch):
-                self._run(rows, length)
-                done += len(rows)
+        with ThreadPoolExecutor(callers) as pool:
+            while time.perf_counter() < started + seconds:
+                batches = self._batches(prompts, batch)
+                list(pool.map(lambda rows: self._run(rows, len(rows[-1])), batches))
+                done += len(prompts)
         return done / (time.perf_counter() - started)
 
-    def _batches(self, prompts: list[str], batch: int) -> list[tuple[int, list[list[int]]]]:
+    def _batches(self, prompts: list[str], batch: int) -> list[list[list[int]]]:
+        """Return rows of like length together, each batch sorted by length, the longest batches first."""
         by_length: dict[int, list[list[int]]] = defaultdict(list)
         for ids in map(self._ids, prompts):
             by_length[pad_length(len(ids), self._bundle.buckets)].append(ids)
-        return [
-            (max(map(len, rows[start : start + batch])), rows[start : start + batch])
-            for rows in (sorted(rows, key=len) for rows in by_length.values())
-            for start in range(0, len(rows), batch)
-        ]
+        sorted_rows = [sorted(by_length[length], key=len) for length in sorted(by_length, reverse=True)]
+        return [rows[start : start + batch] for rows in sorted_rows for start in range(0, len(rows), batch)]
 
     def _ids(self, prompt: str) -> list[int]:
         return clip_text(self.tokenizer, prompt, self._bundle.max_length).ids

@@ -1,6 +1,7 @@
 """Memory of every process after many requests, beside itself after warm-up; every text is new."""
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -28,7 +29,8 @@ def measure(bench: Bench) -> Iterator[Finding]:
             _ask(proxy.port, _WARM_SECONDS)
             before = _memory(proxy.pid, server.pid)
             asked = 0
-            while asked < bench.scale.memory_requests:
+            until = time.monotonic() + bench.scale.memory_seconds
+            while asked < bench.scale.memory_requests and time.monotonic() < until:
                 asked += _ask(proxy.port, _SLICE_SECONDS)
             after = _memory(proxy.pid, server.pid)
     for part, values in after.items():

@@ -1,6 +1,7 @@
 """The proxy beside the best peers before one and the same upstream: nginx, sglang-router (Rust), LiteLLM."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -8,15 +9,23 @@ from functools import partial
 from local.errors import StartFailed
 
 from .bench import Bench, Finding, Table
-from .errors import BenchmarkError
-from .goals import Measured
-from .rounds import added, interleave, ratio, summary
+from .errors import NotMeasured, reason_of
+from .goals import Measured, Missing
+from .rounds import added, call, interleave, ratio, summary
 from .servers import Server, fast_upstream, litellm_proxy, nginx_proxy, our_proxy, plain_proxy, sglang_router
 from .wrk import load
 
 _PEERS = {"nginx": nginx_proxy, "sglang-router": sglang_router, "plain aiohttp, one process": plain_proxy}
 _CONNECTIONS = (16, 64)
 _LITELLM_ROUNDS = 2
+_LITELLM_SECONDS = 4  # for each second of the others: on two cores 64 requests take it two seconds
+_SETTLE_SECONDS = 2  # it goes on answering requests whose client is gone
+_PEER_OF = {
+    "proxy.added": "sglang-router",
+    "proxy.added-nginx": "nginx",
+    "proxy.rate-16": "sglang-router",
+    "proxy.rate-64": "sglang-router",
+}
 _ONE = "ours, one worker"
 _ALL = "ours, all workers"
 
@@ -24,26 +33,28 @@ _ALL = "ours, all workers"
 def measure(bench: Bench) -> Iterator[Finding]:
     with ExitStack() as running:
         upstream = running.enter_context(fast_upstream(bench.scratch))
-        servers = {"nothing": upstream, **_peers(bench, running, upstream.port)}
+        failures: dict[str, str] = {}
+        servers = {"nothing": upstream, **_peers(bench, running, upstream.port, failures)}
         servers[_ONE] = running.enter_context(our_proxy(bench.scratch, upstream.port))
         workers = str(len(os.sched_getaffinity(0)))
         servers[_ALL] = running.enter_context(our_proxy(bench.scratch, upstream.port, "workers", workers=workers))
         p50s = _added(bench, servers)
         rates = {connections: _rates(bench, servers, connections) for connections in _CONNECTIONS}
+        yield from (Missing(key=key, reason=failures[peer]) for key, peer in _PEER_OF.items() if peer in failures)
         yield from _latency_rows(p50s)
         yield from _rate_rows(rates)
         yield from _litellm_rows(bench, upstream.port, servers[_ALL], len(os.sched_getaffinity(0)))
         yield _table(p50s, rates)
 
 
-def _peers(bench: Bench, running: ExitStack, upstream: int) -> dict[str, Server]:
-    """Start every peer that can be had; its rows stay without a number where it cannot."""
+def _peers(bench: Bench, running: ExitStack, upstream: int, failures: dict[str, str]) -> dict[str, Server]:
+    """Start every peer that can be had; `failures` says why one cannot."""
     started = {}
     for name, start in _PEERS.items():
         try:
             started[name] = running.enter_context(start(bench.scratch, upstream))
-        except (BenchmarkError, StartFailed):
-            continue
+        except (NotMeasured, StartFailed) as exc:
+            failures[name] = reason_of(exc)
     return started
 
 
@@ -69,8 +80,8 @@ def _rate(bench: Bench, server: Server, connections: int) -> float:
 
 def _latency_rows(p50s: dict[str, list[float]]) -> Iterator[Measured]:
     extra = {name: added(values, p50s["nothing"]) for name, values in p50s.items()}
-    for key, peer in (("proxy.added", "sglang-router"), ("proxy.added-nginx", "nginx")):
-        if peer in extra:
+    for key, peer in _PEER_OF.items():
+        if key.startswith("proxy.added") and peer in extra:
             detail = f"{summary(extra[_ONE]).value:.0f} against {summary(extra[peer]).value:.0f} µs"
             yield Measured(key=key, value=ratio(extra[_ONE], extra[peer]), detail=detail)
 
@@ -81,17 +92,26 @@ def _rate_rows(rates: dict[int, dict[str, list[float]]]) -> Iterator[Measured]:
             yield _rate_row(f"proxy.rate-{connections}", found[_ALL], found["sglang-router"])
 
 
-def _litellm_rows(bench: Bench, upstream: int, ours: Server, workers: int) -> Iterator[Measured]:
+def _litellm_rows(bench: Bench, upstream: int, ours: Server, workers: int) -> Iterator[Finding]:
     """Run LiteLLM last and for fewer rounds: its processes are idle while the others are measured, and it is slow."""
     try:
         with litellm_proxy(bench.scratch, upstream, workers) as litellm:
             load(litellm.port, connections=16, seconds=bench.scale.seconds)  # warm
             for connections in _CONNECTIONS:
-                ask = partial(_rate, bench, connections=connections)
-                found = interleave({"ours": ours, "litellm": litellm}, ask, _LITELLM_ROUNDS)
+                ways = {
+                    "ours": partial(_rate, bench, ours, connections),
+                    "litellm": partial(_litellm_rate, bench, litellm, connections),
+                }
+                found = interleave(ways, call, _LITELLM_ROUNDS)
                 yield _rate_row(f"proxy.litellm-{connections}", found["ours"], found["litellm"])
-    except (BenchmarkError, StartFailed):
-        return
+    except (NotMeasured, StartFailed) as exc:
+        yield from (Missing(key=f"proxy.litellm-{connections}", reason=reason_of(exc)) for connections in _CONNECTIONS)
+
+
+def _litellm_rate(bench: Bench, litellm: Server, connections: int) -> float:
+    found = load(litellm.port, connections=connections, seconds=_LITELLM_SECONDS * bench.scale.seconds)
+    time.sleep(_SETTLE_SECONDS)
+    return found.rate
 
 
 def _rate_row(key: str, ours: list[float], peer: list[float]) -> Measured:

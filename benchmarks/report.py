@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .bench import Curve, Finding, Table
-from .goals import Goal, Measured
+from .goals import Goal, Measured, Missing
 from .machine import Machine
 from .plot import draw
 from .rounds import Estimate
@@ -41,7 +41,8 @@ def write_results(results: Results, goals: Sequence[Goal], directory: Path) -> s
 def verdicts(results: Results, goals: Sequence[Goal]) -> list[dict[str, Any]]:
     """Return every row: met, short, or not measured and why."""
     found = {each.key: each for each in results.findings if isinstance(each, Measured)}
-    return [_verdict(goal, found.get(goal.key), results.failures) for goal in goals]
+    missing = {each.key: each.reason for each in results.findings if isinstance(each, Missing)}
+    return [_verdict(goal, found.get(goal.key), {**results.failures, **missing}) for goal in goals]
 
 
 def render(results: Results, goals: Sequence[Goal]) -> str:
@@ -60,7 +61,7 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _verdict(goal: Goal, found: Measured | None, failures: Mapping[str, str]) -> dict[str, Any]:
     row = {"key": goal.key, "what": goal.what, "against": goal.against, "mark": goal.mark, "limit": goal.limit}
     if found is None:
-        reason = failures.get(goal.family, "its peer could not be started")
+        reason = failures.get(goal.key) or failures.get(goal.family, "the family ended without it")
         return {**row, "verdict": "not measured", "detail": reason, "unit": goal.unit}
     verdict = "met" if goal.is_met_by(found.value.value) else "short"
     return {**row, "verdict": verdict, "value": found.value, "detail": found.detail, "unit": goal.unit}

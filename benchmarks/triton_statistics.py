@@ -50,3 +50,9 @@ def stage(before: Totals, after: Totals) -> Stage:
             part: (after.nanoseconds[part] - before.nanoseconds[part]) / max(requests, 1) / 1000 for part in _PARTS
         },
     )
+
+
+def cells(before: Totals, after: Totals) -> list[str]:
+    """Return a row of a table: the mean batch, and the mean of each part in microseconds."""
+    found = stage(before, after)
+    return [f"{found.batch:.1f}", *(f"{value:.0f}" for value in found.microseconds.values())]
