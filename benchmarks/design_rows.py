@@ -35,6 +35,8 @@ _DESIGNS = {
 _CLIENTS = 16
 _OPEN_SHARE = 0.5  # of what ours does at most: an arrival rate that a server should bear without a queue
 
+_OPEN_REQUESTS = 250  # fewer than semantic_router's queue takes, so that none is refused
+
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What each design answered to the same loads; a design that failed under one is not in it, but in `failures`."""
@@ -76,7 +78,8 @@ def _ask(bench: Bench, client: Client, http_port: int, inputs: Path) -> Asked:
     rounds = [_each(failures, closed) for _ in range(bench.scale.rounds)]
     many = {key: [each[key].rate for each in rounds] for key in rounds[-1]}
     rate = summary(many[_OURS]).value * _OPEN_SHARE
-    opened = _each(failures, lambda design: client.open(design.model, inputs, rate, requests))
+    fewer = min(requests, _OPEN_REQUESTS)
+    opened = _each(failures, lambda design: client.open(design.model, inputs, rate, fewer))
     stages = _each(failures, lambda design: _stages(http_port, design, partial(closed, design)))
     return Asked(one=one, many=many, opened=opened, open_rate=rate, stages=stages, failures=failures)
 

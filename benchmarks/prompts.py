@@ -1,12 +1,19 @@
-"""Prompts of chosen lengths, from the project's own evaluation set. Asked in turn they come again, as caches notice."""
+"""Prompts of chosen lengths, from the project's own evaluation set. Asked in turn they come again, as caches notice.
+
+Run: .venv/bin/python -m benchmarks.prompts > benchmarks/inputs/mixed.json
+"""
 
 import itertools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 from tokenizers import Tokenizer
 
+from export.tokenizer import load_tokenizer
+
+from .in_process import newest_version
 from .machine import CHECKOUT
 
 EVALUATION = CHECKOUT / "export" / "evaluation_prompts.jsonl"
@@ -50,5 +57,15 @@ def _text(tokenizer: Tokenizer, words: Iterator[str], tokens: int) -> str:
 
 def write_input(prompts: list[str], file: Path) -> Path:
     """Write perf_analyzer's --input-data; it asks them in turn."""
-    file.write_bytes(msgspec.json.encode({"data": [{"text": [prompt]} for prompt in prompts]}))
+    file.write_bytes(encode_input(prompts))
     return file
+
+
+def encode_input(prompts: list[str]) -> bytes:
+    return msgspec.json.encode({"data": [{"text": [prompt]} for prompt in prompts]})
+
+
+if __name__ == "__main__":
+    newest = load_tokenizer(newest_version(CHECKOUT / "model_repository" / "reasoning_classifier"))
+    document = encode_input(prompts_of(newest, MIXED_TOKENS, 4 * len(MIXED_TOKENS)))
+    sys.stdout.buffer.write(msgspec.json.format(document, indent=1) + b"\n")
