@@ -22,6 +22,7 @@ _MODALITIES = {
     b"video_url": "video",
 }
 _MEDIA_BYTES = re.compile(rb"[A-Za-z0-9+/=]{256,}+")
+_TEXT_ONLY: frozenset[str] = frozenset()  # text itself is no medium
 _NO_TOOLS = frozenset({b"", b"null", b"[]"})
 
 
@@ -54,20 +55,21 @@ _FIELDS = msgspec.json.Decoder(_Fields)
 def read_needs(raw: bytes) -> Needs:
     """Estimate what the JSON request `raw` needs, in time linear in its length."""
     fields = decode_fields(raw, _FIELDS)
-    modalities = frozenset(_MODALITIES[found] for found in _PART_TYPE.findall(raw))
+    media = _PART_TYPE.findall(raw)
+    modalities = frozenset(map(_MODALITIES.__getitem__, media)) if media else _TEXT_ONLY
     text_bytes = len(_MEDIA_BYTES.sub(b"", raw)) if modalities else len(raw)
     answer_tokens = (fields.max_tokens, fields.max_completion_tokens, fields.max_output_tokens)
     return Needs(
         modalities=modalities,
         tools=bytes(fields.tools).strip() not in _NO_TOOLS,
-        tokens=text_bytes // _BYTES_PER_TOKEN + max(n if isinstance(n, int) else 0 for n in answer_tokens),
+        tokens=text_bytes // _BYTES_PER_TOKEN + max([n if isinstance(n, int) else 0 for n in answer_tokens]),
     )
 
 
 def shortfall(needs: Needs, abilities: Abilities) -> str | None:
     """Return the first thing needed and lacking: a modality, `tools` or `context`; None when nothing is."""
-    if missing := sorted(needs.modalities - abilities.modalities):
-        return missing[0]
+    if not needs.modalities <= abilities.modalities:
+        return min(needs.modalities - abilities.modalities)
     if needs.tools and not abilities.tools:
         return "tools"
     if abilities.max_tokens is not None and needs.tokens > abilities.max_tokens:

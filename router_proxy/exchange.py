@@ -7,7 +7,7 @@ import msgspec
 from routing_policy.decision import ClassifierRef, DecisionDocument
 
 from .errors import ClassifierUnavailable, Overloaded, ProxyError, UpstreamTimedOut, UpstreamUnreachable
-from .headers import OWN_PREFIX, header_text
+from .headers import header_text
 from .modes import Mode
 from .outcomes import Outcome, Verdict
 from .placement import Choice
@@ -88,20 +88,18 @@ class Exchange(msgspec.Struct, kw_only=True):
 
     def headers(self) -> dict[str, str]:
         """Return the decision headers of the answer."""
-        values = {"mode": self.mode or "unknown", "outcome": self.outcome}
+        values: dict[str, str] = {"x-semrouter-mode": self.mode or "unknown", "x-semrouter-outcome": self.outcome}
         if decision := self.decision:
-            values |= {
-                "target": decision.target,
-                "rationale": decision.rationale,
-                "winner": decision.winner,
-                "confidence": f"{decision.confidence:.4f}",
-                "policy": decision.policy,
-                "classifier": _classifier(decision.classifier),
-                "cache": self._cache,
-            }
+            values["x-semrouter-target"] = header_text(decision.target)
+            values["x-semrouter-rationale"] = header_text(decision.rationale)
+            values["x-semrouter-winner"] = header_text(decision.winner)
+            values["x-semrouter-confidence"] = f"{decision.confidence:.4f}"
+            values["x-semrouter-policy"] = header_text(decision.policy)
+            values["x-semrouter-classifier"] = header_text(_classifier(decision.classifier))
+            values["x-semrouter-cache"] = self._cache
         if self.served_by is not None:
-            values["upstream"] = self.served_by
-        return {OWN_PREFIX + name: header_text(value) for name, value in values.items()}
+            values["x-semrouter-upstream"] = header_text(self.served_by)
+        return values
 
     @property
     def _cache(self) -> str:

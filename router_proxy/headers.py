@@ -37,7 +37,7 @@ _NOT_ANSWERED = _HOP_BY_HOP | {REQUEST_ID_HEADER}
 _NOTHING: list[str] = []
 _KEEP_ALIVE = ["keep-alive"]  # what most send, and names no header
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
-_REMEMBERED_TEXTS = 1024  # names of models and labels, mostly; confidences come and go
+_REMEMBERED_TEXTS = 1024  # names of models, labels and classifiers: far fewer
 _VISIBLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 Headers = CIMultiDict[str] | CIMultiDictProxy[str]

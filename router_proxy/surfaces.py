@@ -50,7 +50,12 @@ _ANY_SHAPE = msgspec.json.Decoder(_AnyShape)
 
 
 def _read_messages(raw: bytes, injected_tags: Sequence[str]) -> str | None:
-    return conversation_ask(decode_fields(raw, _MESSAGES).messages, injected_tags)
+    return conversation_ask(decode_fields(raw, _MESSAGES).messages, injected_tags if _may_hold_tags(raw) else ())
+
+
+def _may_hold_tags(raw: bytes) -> bool:
+    """Whether there is a `<` in any text of `raw`, written as it is or as an escape."""
+    return b"<" in raw or b"\\u003" in raw
 
 
 def _read_input(raw: bytes, injected_tags: Sequence[str]) -> str | None:

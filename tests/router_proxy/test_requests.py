@@ -46,6 +46,17 @@ async def test_the_ask_reaches_the_classifier(
     assert stand_in.texts == [asked]
 
 
+@pytest.mark.parametrize("less_than", ["<", "\\u003c", "\\u003C"])
+async def test_a_tag_is_stripped_however_its_bracket_is_written(
+    proxy: Proxy, stand_in: StandInTriton, less_than: str
+) -> None:
+    raw = json.dumps({"model": "router", "messages": [user(f"<system-reminder>x</system-reminder>{HARD}")]})
+
+    answer = await proxy.post(CHAT, raw.replace("<", less_than).encode(), mode="auto")
+
+    assert (answer.outcome, stand_in.texts) == ("routed", [HARD])
+
+
 @pytest.mark.parametrize(
     "body",
     [
