@@ -1,36 +1,29 @@
 """Export a full ModernBERT-base classifier and measure every precision: size, agreement, latency and throughput.
 
-python benchmarks/full_size_export.py                          # random weights: speed and parity, not judgement
-python benchmarks/full_size_export.py --checkpoint FOLDER      # a trained one
+.venv/bin/python -m benchmarks.full_size_export                        # random weights: speed and parity, not judgement
+.venv/bin/python -m benchmarks.full_size_export --checkpoint FOLDER    # a trained one
 """
 
-import functools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import click
 import msgspec
-import numpy as np
 import onnxruntime as ort
+import torch
 
-from export.inference import pad_batch
 from export.onnx_export import export_graph
 from export.parity import check_parity
-from export.prompts import TokenizedPrompts, check_prompts, tokenize_prompts
-from export.third_party import quiet_libraries
-from export.tokenizer import load_tokenizer
+from export.prompts import TokenizedPrompts
 from export.variants import PRECISIONS, write_variant
 
-TOKENIZER = Path(__file__).parent.parent / "model_repository" / "reasoning_classifier" / "1" / "tokenizer.json"
-BUCKETS = [32, 64, 128, 256]
-CHECKED_PROMPTS = 16
-SECONDS_PER_POINT = 2.0
-DEVICES = {"CPU": "CPUExecutionProvider", "CUDA": "CUDAExecutionProvider"}
+from .card_speed import CARD, CPU, RunOf, median_seconds, onnx_runs, torch_runs
+from .full_size_model import BUCKETS, choose_prompts, write_random
+from .report import markdown
 
-Run = Callable[[], Any]
+SECONDS_PER_POINT = 2.0
+DEVICES = {"CPU": CPU, "CUDA": CARD}
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +33,10 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     seconds: float
 
-    def cells(self, run_of: Callable[[int, int], Run]) -> list[str]:
-        return [time_run(run_of(batch, tokens), batch, self.seconds) for batch, tokens in self.grid]
+    def cells(self, run_of: RunOf) -> list[str]:
+        """Return each median in milliseconds and the sequences per second it amounts to."""
+        medians = [(batch, median_seconds(run_of(batch, tokens), self.seconds)) for batch, tokens in self.grid]
+        return [f"{1e3 * median:.1f} ({batch / median:.0f}/s)" for batch, median in medians]
 
 
 @click.command()
@@ -52,7 +47,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 def main(*, checkpoint: Path | None, batches: tuple[int, ...], threads: int, seconds: float) -> None:
     """Export, check and time a classifier in every precision, on the CPU and, where there is one, on a GPU."""
     with TemporaryDirectory() as folder:
-        directory = checkpoint or write_random_base(Path(folder) / "checkpoint")
+        directory = checkpoint or write_random(Path(folder) / "checkpoint")
         prompts = choose_prompts(directory)
         graph = Path(folder) / "fp32.onnx"
         export_graph(directory, graph)
@@ -61,10 +56,8 @@ def main(*, checkpoint: Path | None, batches: tuple[int, ...], threads: int, sec
             grid=[(batch, tokens) for batch in batches for tokens in BUCKETS], threads=threads, seconds=seconds
         )
         headings = [f"{batch} x {tokens}, ms" for batch, tokens in timing.grid]
-        click.echo(f"| runtime | size | same label | largest score change | {' | '.join(headings)} |")
-        click.echo("|---" * (4 + len(headings)) + "|")
-        for row in rows(directory, graph, prompts, timing):
-            click.echo("| " + " | ".join(row) + " |")
+        found = list(rows(directory, graph, prompts, timing))
+        click.echo(markdown(["runtime", "size", "same label", "largest score change", *headings], found))
 
 
 def rows(directory: Path, graph: Path, prompts: TokenizedPrompts, timing: Timing) -> Iterator[list[str]]:
@@ -72,72 +65,13 @@ def rows(directory: Path, graph: Path, prompts: TokenizedPrompts, timing: Timing
         variant = graph.with_name(f"{precision}-variant.onnx")
         change = write_variant(graph, variant, precision, prompts, problem_type="single_label_classification")
         quality = [f"{change.agreement:.1%}", f"{change.largest_score_change:.2g}"]
-        for device, provider in DEVICES.items():
-            if provider in ort.get_available_providers():
-                session = _session(variant, provider, timing.threads)
-                cells = timing.cells(functools.partial(_onnx_run, session))
-                yield [f"ONNX Runtime {device} {precision}", _megabytes(variant), *quality, *cells]
-    yield ["PyTorch CPU fp32", _megabytes(directory / "model.safetensors"), "", "", *_torch_cells(directory, timing)]
-
-
-def time_run(run: Run, batch: int, seconds: float) -> str:
-    """Return the median in milliseconds and the sequences per second it amounts to."""
-    run()
-    durations: list[float] = []
-    end = time.perf_counter() + seconds
-    while not durations or time.perf_counter() < end:
-        start = time.perf_counter()
-        run()
-        durations.append(time.perf_counter() - start)
-    median = float(np.median(durations))
-    return f"{1e3 * median:.1f} ({batch / median:.0f}/s)"
-
-
-def choose_prompts(directory: Path) -> TokenizedPrompts:
-    """Take check prompts of every length, few enough for a model of this size."""
-    every = check_prompts()
-    texts = every[:: max(len(every) // CHECKED_PROMPTS, 1)]
-    return tokenize_prompts(load_tokenizer(directory), texts, BUCKETS)
-
-
-def write_random_base(directory: Path) -> Path:
-    """Write a ModernBERT-base classifier with random weights and the tokenizer of the bundled classifier."""
-    with quiet_libraries():
-        from transformers import ModernBertConfig, ModernBertForSequenceClassification  # noqa: PLC0415 - warns
-
-        labels = {0: "non-reasoning", 1: "reasoning"}
-        config = ModernBertConfig(id2label=labels, label2id={name: index for index, name in labels.items()})
-        ModernBertForSequenceClassification(config).save_pretrained(directory)
-    (directory / "tokenizer.json").write_bytes(TOKENIZER.read_bytes())
-    return directory
-
-
-def _session(graph: Path, provider: str, threads: int) -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return ort.InferenceSession(str(graph), options, providers=[provider])
-
-
-def _onnx_run(session: Any, batch: int, tokens: int) -> Run:
-    tensors = pad_batch([[1] * tokens] * batch, tokens, [each.name for each in session.get_inputs()])
-    return lambda: session.run(None, tensors)
-
-
-def _torch_cells(directory: Path, timing: Timing) -> list[str]:
-    import torch  # noqa: PLC0415 - slow to import
-
+        for name, device in DEVICES.items():
+            if device.provider in ort.get_available_providers():
+                cells = timing.cells(onnx_runs(variant, device, timing.threads))
+                yield [f"ONNX Runtime {name} {precision}", _megabytes(variant), *quality, *cells]
     torch.set_num_threads(timing.threads or torch.get_num_threads())
-    with quiet_libraries(), torch.inference_mode():
-        from transformers import AutoModelForSequenceClassification  # noqa: PLC0415 - as above
-
-        model = AutoModelForSequenceClassification.from_pretrained(directory).eval()
-
-        def run_of(batch: int, tokens: int) -> Run:
-            ids = torch.ones(batch, tokens, dtype=torch.int64)
-            return lambda: model(input_ids=ids, attention_mask=ids)
-
-        return timing.cells(run_of)
+    cells = timing.cells(torch_runs(directory, CPU))
+    yield ["PyTorch CPU fp32", _megabytes(directory / "model.safetensors"), "", "", *cells]
 
 
 def _megabytes(file: Path) -> str:

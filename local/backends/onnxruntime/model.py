@@ -1,4 +1,4 @@
-"""Triton's `onnxruntime` backend where the C++ one is missing, as in the PyPI wheel: same config.pbtxt, CPU only.
+"""Triton's `onnxruntime` backend where the C++ one is missing, as in the PyPI wheel: same config.pbtxt.
 
 A Python-based backend: https://github.com/triton-inference-server/backend/blob/main/docs/python_based_backends.md
 """
@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
+_CUDA = "CUDAExecutionProvider"  # without it ONNX Runtime falls back to the CPU and only warns
 # Triton data type, what ONNX Runtime calls it, NumPy
 _TYPES = {
     "TYPE_INT64": "tensor(int64)",
@@ -28,9 +29,11 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         file = Path(args["model_repository"], args["model_version"], config["default_model_filename"] or "model.onnx")
         try:
-            self._session = ort.InferenceSession(str(file), _options(config), providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(str(file), _options(config), providers=_providers(args))
         except Exception as exc:
             raise pb_utils.TritonModelException(f"{file}: {exc}") from exc
+        if args["model_instance_kind"] == "GPU" and _CUDA not in self._session.get_providers():
+            raise pb_utils.TritonModelException(f"{file}: KIND_GPU: expected onnxruntime-gpu and a CUDA it can use")
         _check("input", config["input"], self._session.get_inputs(), config)
         _check("output", config["output"], self._session.get_outputs(), config)
         self._input_names = [tensor["name"] for tensor in config["input"]]
@@ -65,6 +68,14 @@ def _failure(message: str) -> Any:
 
 def _join(tensors: list[Any]) -> Any:
     return tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
+
+
+def _providers(args: dict[str, str]) -> list[Any]:
+    """Return CUDA for an instance of KIND_GPU, else the CPU."""
+    if args["model_instance_kind"] != "GPU":
+        return ["CPUExecutionProvider"]
+    ort.preload_dlls()  # those of the nvidia packages
+    return [(_CUDA, {"device_id": int(args["model_instance_device_id"])})]
 
 
 def _options(config: dict[str, Any]) -> ort.SessionOptions:
