@@ -14,7 +14,7 @@ from local.errors import LocalError
 
 from . import decision_rows, design_rows, growth_rows, memory_rows, mode_rows, proxy_rows, start_rows, streaming_rows
 from .bench import FULL, QUICK, Bench, Family, Finding, Scale
-from .deadline import deadline
+from .deadline import deadline, stop_in_order
 from .errors import BenchmarkError, reason_of
 from .goals import GOALS
 from .machine import describe_machine
@@ -41,6 +41,7 @@ _FAILURES = (BenchmarkError, LocalError, OSError, subprocess.SubprocessError, ai
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=False, help="Where to write.")
 def main(*, full: bool, families: Sequence[str], results: Path) -> None:
     """Measure, print the table, and write it with its JSON and plot."""
+    stop_in_order()
     chosen = families or list(FAMILIES)
     machine = describe_machine()
     failures: dict[str, str] = {name: "not chosen" for name in FAMILIES if name not in chosen}

@@ -1,4 +1,5 @@
--- A chat request for wrk: `-- MODE MODEL [new]`; with `new` every text is one that was never asked before.
+-- A chat request for wrk: `-- MODE MODEL [new]`; with `new` every text is one that was never asked before, of some 15
+-- to 230 tokens in turn.
 local asked = 0
 
 local function body(text)
@@ -14,7 +15,8 @@ function init(args)
   if args[3] == "new" then
     request = function()
       asked = asked + 1
-      return wrk.format(nil, nil, nil, body("What is " .. asked .. " plus " .. os.time() .. "?"))
+      local more = string.rep(" And how much would that be in words?", asked % 13 * 2)
+      return wrk.format(nil, nil, nil, body("What is " .. asked .. " plus " .. os.time() .. "?" .. more))
     end
   end
 end

@@ -1,6 +1,7 @@
-"""A limit on the time of anything that runs in the main thread, whatever it waits for."""
+"""Ends of what runs in the main thread, whatever it waits for: its time is over, or the whole run is stopped."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -22,3 +23,13 @@ def deadline(seconds: int) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+def stop_in_order() -> None:
+    """Make SIGTERM and Ctrl-C unwind the main thread, so that every server is stopped; a shell's `&` ignores Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _exit)
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)

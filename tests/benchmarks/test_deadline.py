@@ -1,11 +1,29 @@
-"""Nothing runs for longer than it may."""
+"""Nothing runs for longer than it may, and nothing is left behind."""
 
+import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.deadline import deadline
 from benchmarks.errors import OutOfTime
+from tests.conftest import CHECKOUT
+
+RUN = """
+import sys, threading
+from pathlib import Path
+from benchmarks.deadline import stop_in_order
+from local.processes import ManagedProcess
+
+stop_in_order()
+with ManagedProcess("child", ["sleep", "600"], {}, Path(sys.argv[1])) as child:
+    print(child.pid, flush=True)
+    threading.Event().wait()
+"""
 
 
 def test_a_block_that_waits_for_ever_ends_when_its_time_is_over() -> None:
@@ -18,3 +36,16 @@ def test_a_block_that_ends_in_time_is_left_alone() -> None:
         done = True
 
     assert done
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_stopped_stops_its_servers(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RUN, str(tmp_path / "child.log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as run:
+        assert run.stdout is not None
+        child = int(run.stdout.readline())
+
+        run.send_signal(number)
+
+        assert run.wait(60) == 128 + number
+    assert not psutil.pid_exists(child)
