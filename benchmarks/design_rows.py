@@ -70,7 +70,7 @@ def measure(bench: Bench) -> Iterator[Finding]:
 def _ask(bench: Bench, client: Client, http_port: int, inputs: Path) -> Asked:
     failures: dict[str, str] = {}
     one = _each(failures, lambda design: client.closed(design.model, inputs, 1, 100))
-    requests = 2 * bench.scale.requests(one[_OURS].p50_us)
+    requests = bench.scale.requests(one[_OURS].p50_us)
 
     def closed(design: Design) -> Report:
         return client.closed(design.model, inputs, _CLIENTS, requests)

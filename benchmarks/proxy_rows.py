@@ -38,13 +38,13 @@ def measure(bench: Bench) -> Iterator[Finding]:
         servers[_ONE] = running.enter_context(our_proxy(bench.scratch, upstream.port))
         workers = str(len(os.sched_getaffinity(0)))
         servers[_ALL] = running.enter_context(our_proxy(bench.scratch, upstream.port, "workers", workers=workers))
-        p50s = _added(bench, servers)
-        rates = {connections: _rates(bench, servers, connections) for connections in _CONNECTIONS}
         yield from (Missing(key=key, reason=failures[peer]) for key, peer in _PEER_OF.items() if peer in failures)
+        p50s = _added(bench, servers)
         yield from _latency_rows(p50s)
+        rates = {connections: _rates(bench, servers, connections) for connections in _CONNECTIONS}
         yield from _rate_rows(rates)
-        yield from _litellm_rows(bench, upstream.port, servers[_ALL], len(os.sched_getaffinity(0)))
         yield _table(p50s, rates)
+        yield from _litellm_rows(bench, upstream.port, servers[_ALL], len(os.sched_getaffinity(0)))
 
 
 def _peers(bench: Bench, running: ExitStack, upstream: int, failures: dict[str, str]) -> dict[str, Server]:
