@@ -48,6 +48,8 @@ def read_load(output: str) -> Load:
     if not lines:
         raise MeasurementFailed(f"wrk: {output.strip() or 'printed nothing'}")
     found = msgspec.json.decode(lines[-1], type=Load)
-    if found.failed or not found.requests:
+    if not found.requests:
+        raise MeasurementFailed(f"wrk: no request was answered within {found.seconds:.1f} s")
+    if found.failed:
         raise MeasurementFailed(f"wrk: {found.failed} of {found.requests} requests failed")
     return found
