@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 
 import aiohttp
-import uvloop
 
 from .bench import Bench, Finding
+from .deadline import run_apart
 from .errors import MeasurementFailed
 from .goals import Measured
 from .rounds import interleave, ratio, summary
@@ -49,9 +49,7 @@ def _rate(port: int, mode: str, model: str, *, seconds: int) -> float:
 
 def _first_byte_us(port: int, mode: str, numbers: Iterator[int], seconds: int) -> float:
     """Return the median time to the first byte of requests that come at a steady rate."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        took = runner.run(_steady(port, mode, numbers, _SHADOW_RATE * seconds))
-    return summary(took).value
+    return summary(run_apart(_steady(port, mode, numbers, _SHADOW_RATE * seconds))).value
 
 
 async def _steady(port: int, mode: str, numbers: Iterator[int], requests: int) -> list[float]:

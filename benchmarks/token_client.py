@@ -7,8 +7,8 @@ from typing import cast
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import uvloop
 
+from .deadline import run_apart
 from .errors import MeasurementFailed
 from .servers import MODEL
 from .token_server import MARK, PACE_SECONDS
@@ -65,8 +65,7 @@ class TokenClient(asyncio.Protocol):
 
 def read_streams(port: int, *, clients: int, seconds: float, stalled: int = 0) -> Streams:
     """Keep `clients` streams open for `seconds`, beside `stalled` clients that ask and never read."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return summarize(runner.run(_read(port, clients, seconds, stalled)))
+    return summarize(run_apart(_read(port, clients, seconds, stalled)))
 
 
 def summarize(readers: list[TokenClient]) -> Streams:

@@ -1,5 +1,6 @@
 """Nothing runs for longer than it may, and nothing is left behind."""
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.deadline import deadline
+from benchmarks.deadline import deadline, run_apart
 from benchmarks.errors import OutOfTime
 from tests.conftest import CHECKOUT
 
@@ -29,6 +30,14 @@ with ManagedProcess("child", ["sleep", "600"], {}, Path(sys.argv[1])) as child:
 def test_a_block_that_waits_for_ever_ends_when_its_time_is_over() -> None:
     with pytest.raises(OutOfTime, match="not done after 1 s"), deadline(1):
         threading.Event().wait()
+
+
+def test_a_loop_that_is_always_busy_ends_then_too() -> None:
+    async def work() -> None:
+        await asyncio.sleep(2)
+
+    with pytest.raises(OutOfTime), deadline(1):
+        run_apart(work())
 
 
 def test_a_block_that_ends_in_time_is_left_alone() -> None:
