@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
     from .judge import Judge
     from .labelling import LabelledRow
-    from .log_prompts import LogPrompts
+    from .log_prompts import LoggedPrompt, LogPrompts
     from .prompt_choice import Chosen
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+WAYS = {"doubt": "for doubt", "chance": "from bands of confidence", "sample": "plainly at random"}
 
 
 @click.command("label")
@@ -35,6 +37,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--per-shape", type=click.IntRange(1), default=5, show_default=True, help="Prompts that begin alike, at most."
 )
+@click.option("--sample", "as_traffic", is_flag=True, help="Draw plainly at random instead: a file to measure on.")
+@click.option("--without", multiple=True, type=FILE, help="JSONL whose texts are left out, as what was trained on.")
 @click.option("--labels", help="The labels to choose from, comma-separated [those with scores in the log].")
 @click.option("--meaning", multiple=True, metavar="LABEL=TEXT", help="What a label means, for the judge.")
 @click.option("--judge", "url", help="OpenAI-compatible server that labels, as http://host:8000/v1 [a person does].")
@@ -50,6 +54,8 @@ def label_command(  # noqa: PLR0913 - one argument per option
     count: int,
     doubtful: float,
     per_shape: int,
+    as_traffic: bool,
+    without: tuple[Path, ...],
     labels: str | None,
     meaning: tuple[str, ...],
     url: str | None,
@@ -64,7 +70,7 @@ def label_command(  # noqa: PLR0913 - one argument per option
     """
     from .labelling import choose_labels, labelled_rows, of_labels, write_rows  # noqa: PLC0415 - see `export.commands`
     from .log_prompts import read_log_prompts  # noqa: PLC0415 - as above
-    from .prompt_choice import Wanted, choose  # noqa: PLC0415 - as above
+    from .prompt_choice import Wanted, choose, sample  # noqa: PLC0415 - as above
 
     judge = _judge(url, judge_model, judge_key_env, in_flight)
     meanings = dict(_meaning(text) for text in meaning)
@@ -72,13 +78,25 @@ def label_command(  # noqa: PLR0913 - one argument per option
         raise TrainingDataInvalid(output, None, "is there already, perhaps with labels; name another file")
     found = read_log_prompts(logs)
     known = choose_labels(logs[0], found.prompts, labels, meanings)
-    candidates = of_labels(found.prompts, known)
+    candidates = _left(of_labels(found.prompts, known), without)
     wanted = Wanted(count=count, doubtful_share=doubtful, per_shape=per_shape, seed=seed)
-    chosen = choose(candidates, wanted)
+    chosen = sample(candidates, count, seed) if as_traffic else choose(candidates, wanted)
     _show_choice(found, chosen, min(count, len(candidates)))
     rows = labelled_rows(chosen, _labels(judge, chosen, known, meanings))
     write_rows(output, rows)
     _show_labels(rows, output)
+
+
+def _left(prompts: "list[LoggedPrompt]", without: tuple[Path, ...]) -> "list[LoggedPrompt]":
+    """Return the prompts whose text stands in none of the files."""
+    from .evaluation_data import read_texts  # noqa: PLC0415 - as above
+    from .log_prompts import text_key  # noqa: PLC0415 - as above
+
+    taken = {text_key(text) for file in without for text in read_texts(file)}
+    left = [prompt for prompt in prompts if text_key(prompt.text) not in taken]
+    if not left:
+        raise TrainingDataInvalid(without[0], None, "holds every prompt of the log, so none is left to choose")
+    return left
 
 
 def _judge(url: str | None, model: str | None, key_variable: str | None, in_flight: int) -> "Judge | None":
@@ -125,9 +143,10 @@ def _show_choice(found: "LogPrompts", chosen: "Sequence[Chosen]", wanted: int) -
         f"{found.lines:,} lines read, {found.with_text:,} decisions with text ({found.duplicates:,} repeated,"
         f" {found.near_empty:,} near-empty), {len(found.prompts):,} different prompts"
     )
-    doubtful = sum(each.by == "doubt" for each in chosen)
+    ways = Counter[str](each.by for each in chosen)
+    how = ", ".join(f"{ways[way]:,} {name}" for way, name in WAYS.items() if ways[way])
     fewer = " (fewer than wanted: the others begin like these)" if len(chosen) < wanted else ""
-    click.echo(f"{len(chosen):,} chosen, {doubtful:,} for doubt and {len(chosen) - doubtful:,} by chance{fewer}")
+    click.echo(f"{len(chosen):,} chosen: {how}{fewer}")
 
 
 def _show_labels(rows: "list[LabelledRow]", output: Path) -> None:
@@ -137,11 +156,10 @@ def _show_labels(rows: "list[LabelledRow]", output: Path) -> None:
     unlabelled = len(rows) - labelled
     last = f", the last lines of {output}: label or delete them before you train" if unlabelled else f", in {output}"
     click.echo(f"{labelled:,} labelled, {unlabelled:,} unlabelled{last}")
-    for chosen, name in (("doubt", "those chosen for doubt"), ("chance", "those chosen by chance")):
-        if figure := agreement(row for row in rows if row.chosen == chosen):
-            click.echo(
-                f"judge and classifier agree on {figure.value:.1%} ({figure.low:.1%} to {figure.high:.1%}) of {name}"
-            )
+    for way, name in WAYS.items():
+        if figure := agreement(row for row in rows if row.chosen == way):
+            interval = f"{figure.value:.1%} ({figure.low:.1%} to {figure.high:.1%})"
+            click.echo(f"judge and classifier agree on {interval} of those {name}")
 
 
 def _note(line: str) -> None:

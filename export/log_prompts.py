@@ -61,7 +61,7 @@ def read_log_prompts(logs: Sequence[Path]) -> LogPrompts:
         if sum(map(str.isalnum, line.text)) < FEWEST_CHARACTERS:
             counts["near-empty"] += 1
             continue
-        found[" ".join(line.text.split())] = LoggedPrompt(text=line.text, scores=line.scores)
+        found[text_key(line.text)] = LoggedPrompt(text=line.text, scores=line.scores)
     if not found:
         reason = (
             f"expected decisions with a text of some length, found none; {TEXT_VARIABLE}=true makes the proxy log it"
@@ -73,6 +73,11 @@ def read_log_prompts(logs: Sequence[Path]) -> LogPrompts:
         with_text=counts["with text"],
         near_empty=counts["near-empty"],
     )
+
+
+def text_key(text: str) -> str:
+    """Return what two texts share that count as the same one."""
+    return " ".join(text.split())
 
 
 def logged_labels(prompts: Sequence[LoggedPrompt]) -> list[tuple[str, ...]]:

@@ -28,7 +28,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     prompt: LoggedPrompt
-    by: Literal["doubt", "chance"]
+    by: Literal["doubt", "chance", "sample"]
 
 
 def choose(prompts: Sequence[LoggedPrompt], wanted: Wanted) -> list[Chosen]:
@@ -44,6 +44,13 @@ def choose(prompts: Sequence[LoggedPrompt], wanted: Wanted) -> list[Chosen]:
         *(Chosen(prompt=prompt, by="doubt") for prompt in first),
         *(Chosen(prompt=prompt, by="chance") for prompt in second),
     ]
+
+
+def sample(prompts: Sequence[LoggedPrompt], count: int, seed: int) -> list[Chosen]:
+    """Draw prompts as the traffic is, to measure on: what pays to learn from is no fair picture of it."""
+    generator = random.Random(seed)  # noqa: S311 - repeatable, nothing secret
+    drawn = generator.sample(prompts, min(count, len(prompts)))
+    return [Chosen(prompt=prompt, by="sample") for prompt in drawn]
 
 
 def text_shape(text: str) -> str:

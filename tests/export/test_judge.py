@@ -4,6 +4,7 @@ import pytest
 from aiohttp import web
 
 from export.judge import Judge, Verdicts, instruction, judge_texts, read_answer
+from tests.conftest import CHECKOUT
 
 from .judges import Answer, JudgeServer, running_judge
 
@@ -72,3 +73,9 @@ def test_a_judge_that_fails_four_times_is_left_alone() -> None:
     assert verdicts.labels == [None, None, None]
     assert str(verdicts.stopped) == f"judge {server.url}: status 502, 4 times in a row"
     assert len(server.bodies) == 4
+
+
+def test_the_document_prints_what_the_judge_is_asked() -> None:
+    document = (CHECKOUT / "docs" / "recipe.md").read_text(encoding="utf-8")
+
+    assert instruction(LABELS) in document

@@ -75,9 +75,9 @@ def test_a_judge_labels_what_the_log_holds(log: Path, judge: JudgeServer, tmp_pa
     assert result.exit_code == 0, result.output
     assert result.stdout == (
         "21 lines read, 18 decisions with text (1 repeated, 1 near-empty), 16 different prompts\n"
-        "16 chosen, 16 for doubt and 0 by chance\n"
+        "16 chosen: 16 for doubt\n"
         f"14 labelled, 2 unlabelled, the last lines of {output}: label or delete them before you train\n"
-        "judge and classifier agree on 92.9% (68.5% to 98.7%) of those chosen for doubt\n"
+        "judge and classifier agree on 92.9% (68.5% to 98.7%) of those for doubt\n"
     )
     assert result.stderr == ""
     assert rows(output)[0] == {
@@ -134,6 +134,19 @@ def test_without_a_judge_a_person_fills_in_the_labels_and_training_says_where(lo
     assert "0 labelled, 4 unlabelled" in result.stdout
     with pytest.raises(TrainingDataInvalid, match=r'prompts.jsonl:1: "label" is null: fill it in, or delete the line'):
         read_prompts(output, "label")
+
+
+def test_a_file_to_measure_on_is_a_plain_sample_without_what_was_trained_on(log: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "train.jsonl", tmp_path / "check.jsonl"
+    label(log, "--output", first, "--count", 6, "--per-shape", 20)
+
+    result = label(log, "--output", second, "--count", 20, "--sample", "--without", first)
+    nothing = label(log, "--output", tmp_path / "x.jsonl", "--without", first, "--without", second)
+
+    assert "10 chosen: 10 plainly at random\n" in result.stdout
+    assert not {row["text"] for row in rows(first)} & {row["text"] for row in rows(second)}
+    assert {row["chosen"] for row in rows(second)} == {"sample"}
+    assert nothing.stderr == f"Error: {first}: holds every prompt of the log, so none is left to choose\n"
 
 
 def test_a_new_label_set_is_explained_to_the_judge(log: Path, judge: JudgeServer, tmp_path: Path) -> None:

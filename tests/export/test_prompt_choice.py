@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from export.log_prompts import LoggedPrompt
-from export.prompt_choice import Wanted, choose, text_shape
+from export.prompt_choice import Wanted, choose, sample, text_shape
 
 
 def prompt(text: str, reasoning: float) -> LoggedPrompt:
@@ -58,6 +58,13 @@ def test_fewer_prompts_than_wanted_are_all_chosen_once() -> None:
     chosen = choose(TRAFFIC, Wanted(count=1000))
 
     assert sorted(each.prompt.text for each in chosen) == sorted(each.text for each in TRAFFIC)
+
+
+def test_a_sample_has_the_shares_of_the_traffic() -> None:
+    drawn = sample(TRAFFIC * 10, 500, seed=3)
+
+    assert 0.86 < sum("easy" in each.prompt.text for each in drawn) / 500 < 0.94
+    assert drawn == sample(TRAFFIC * 10, 500, seed=3)
 
 
 @pytest.mark.parametrize(
