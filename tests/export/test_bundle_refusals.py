@@ -220,13 +220,11 @@ def newest(classifier: Path) -> Path:
 
 
 def rotate_ids(file: Path) -> None:
-    """Give every piece the id of the next one; special tokens keep theirs."""
+    """Give every piece of a Unigram vocabulary, [piece, log-probability] by id, the id of the next one."""
     content = json.loads(file.read_text(encoding="utf-8"))
-    special = {token["content"] for token in content["added_tokens"]}
+    special = len(content["added_tokens"])  # they come first, and keep theirs
     vocabulary = content["model"]["vocab"]
-    pieces = [piece for piece in vocabulary if piece not in special]
-    ids = [vocabulary[piece] for piece in pieces]
-    vocabulary.update(zip(pieces, [*ids[1:], ids[0]], strict=True))
+    vocabulary[special:] = [*vocabulary[special + 1 :], vocabulary[special]]
     file.write_text(json.dumps(content), encoding="utf-8")
 
 
