@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from routing_policy.decision import decide
+from routing_policy.policy import Policy
 from routing_policy.policy_file import load_policy
 
 from .bench import Bench, Curve, Finding
@@ -23,7 +24,8 @@ _PROMPT_BYTES = (100, 400, 1600, 6400, 16_000, 32_000, 64_000)
 _WINDOW_BYTES = 6400  # more than 256 tokens of any of these texts
 _COUNTS = (2, 10, 50, 200)
 _LABEL_COUNTS = (2, 10, 30, 100)
-_DECISIONS = 2000
+_DECISIONS = 500
+_REPEATS = 5
 _ROUNDS = 3
 
 
@@ -92,10 +94,15 @@ def _decide_us(folder: Path, rules: list[dict[str, object]], scores: dict[str, f
     file = folder / "policy.yaml"
     file.write_bytes(msgspec.yaml.encode({"abstain_onprem_model": MODEL, "threshold_min_conf": 0.0005, "rules": rules}))
     policy = load_policy(file)
-    started = time.perf_counter()
+    return min(_seconds(policy, scores) for _ in range(_REPEATS)) / _DECISIONS * 1e6
+
+
+def _seconds(policy: Policy, scores: dict[str, float]) -> float:
+    """Return the processor time of many decisions: the clock would count what else the machine does."""
+    started = time.process_time()
     for _ in range(_DECISIONS):
         decide(policy, scores)
-    return (time.perf_counter() - started) / _DECISIONS * 1e6
+    return time.process_time() - started
 
 
 def _costs(sizes: Sequence[int], cost: Callable[[int], float]) -> list[list[float]]:

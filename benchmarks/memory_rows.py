@@ -1,6 +1,5 @@
 """Memory of every process after many requests, beside itself after warm-up; every text is new."""
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,8 +15,9 @@ from .wrk import load
 _CONNECTIONS = 16
 # What the cache may hold is filled by the warm-up; it is bounded, so filling it is no growth.
 _CACHE_ENTRIES = 500
-_WARM_SECONDS = 8
-_SLICE_SECONDS = 10
+_WARM_REQUESTS = 3000  # so that every process has met every length in large and small batches
+_WARM_SECONDS = 20
+_SLICE_SECONDS = 5
 _MEBIBYTE = 2**20
 
 
@@ -26,12 +26,9 @@ def measure(bench: Bench) -> Iterator[Finding]:
         variables = {"enabled": "true", "triton_url": f"127.0.0.1:{server.ports.grpc}"}
         variables["cache_entries"] = str(_CACHE_ENTRIES)
         with our_proxy(bench.scratch, upstream.port, routing_budget_ms="2000", **variables) as proxy:
-            _ask(proxy.port, _WARM_SECONDS)
+            _ask(proxy.port, _WARM_REQUESTS, _WARM_SECONDS)
             before = _memory(proxy.pid, server.pid)
-            asked = 0
-            until = time.monotonic() + bench.scale.memory_seconds
-            while asked < bench.scale.memory_requests and time.monotonic() < until:
-                asked += _ask(proxy.port, _SLICE_SECONDS)
+            asked = _ask(proxy.port, bench.scale.memory_requests, bench.scale.memory_seconds)
             after = _memory(proxy.pid, server.pid)
     for part, values in after.items():
         yield Measured(
@@ -49,9 +46,15 @@ def measure(bench: Bench) -> Iterator[Finding]:
     )
 
 
-def _ask(port: int, seconds: int) -> int:
-    found = load(port, connections=_CONNECTIONS, seconds=seconds, mode="auto", model="router", text="new")
-    return math.ceil(found.requests)
+def _ask(port: int, requests: int, seconds: int) -> int:
+    """Ask `requests`, or as many as `seconds` allow, and return how many they were."""
+    asked = 0
+    until = time.monotonic() + seconds
+    while asked < requests and time.monotonic() < until:
+        asked += load(
+            port, connections=_CONNECTIONS, seconds=_SLICE_SECONDS, mode="auto", model="router", text="new"
+        ).requests
+    return asked
 
 
 def _memory(proxy: int, server: int) -> dict[str, list[int]]:
