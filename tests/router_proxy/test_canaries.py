@@ -13,6 +13,7 @@ import yaml
 from router_proxy.canaries import Canaries
 from router_proxy.canaries_file import CanariesForm, known_answers, load_canaries
 from router_proxy.errors import ConfigurationInvalid
+from routing_policy.bundle import read_bundle
 from routing_policy.decision import ClassifierRef
 from tests.conftest import CHECKOUT
 from tests.stand_ins.triton import StandInTriton
@@ -207,7 +208,11 @@ def test_canaries_are_for_the_classifier_they_name(name: str, *, is_meant: bool)
 
 def test_the_shipped_file_knows_the_bundled_classifiers() -> None:
     form = load_canaries(CHECKOUT / "configs" / "canaries.yaml")
-    shipped = {"/".join(version.parts[-2:]) for version in CHECKOUT.glob("model_repository/*_classifier/[0-9]*")}
+    refs = [
+        ClassifierRef(name=each.parent.name, version=int(each.name), revision=read_bundle(each).revision)
+        for each in CHECKOUT.glob("model_repository/*_classifier/[0-9]*")
+    ]
 
-    assert set(form.canaries) == shipped | {"keyword"}
+    assert all(known_answers(form, ref) for ref in refs)
+    assert len(form.canaries) == len(refs) + 1  # and the keywords
     assert all(len({canary.winner for canary in group}) > 1 for group in form.canaries.values())
