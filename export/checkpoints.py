@@ -80,10 +80,10 @@ def _snapshot(model: str, revision: str | None, weights: str) -> Path:
         reason = "no access to the Hugging Face hub; download the model elsewhere and pass its folder instead"
         raise CheckpointUnavailable(model, reason) from exc
     except HfHubHTTPError as exc:
-        raise CheckpointUnavailable(model, f"the Hugging Face hub refused it: {_first_line(exc)}") from exc
+        raise CheckpointUnavailable(model, f"the Hugging Face hub refused it: {first_line(exc)}") from exc
 
 
-def _first_line(exc: Exception) -> str:
+def first_line(exc: Exception) -> str:
     return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
 
 

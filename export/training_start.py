@@ -10,7 +10,7 @@ from torch import nn
 from routing_policy.bundle import BUNDLE_FILE, MODEL_FILE, read_bundle
 from routing_policy.errors import BundleInvalid
 
-from .checkpoints import CONFIG_FILE, Checkpoint, locate_checkpoint
+from .checkpoints import CONFIG_FILE, Checkpoint, first_line, locate_checkpoint
 from .errors import CheckpointUnavailable, CheckpointUnsupported
 from .small_classifier import CPU_ATTENTION
 from .third_party import quiet_libraries
@@ -61,7 +61,7 @@ def load_base(checkpoint: Path, labels: list[str]) -> Base:
                 local_files_only=True,
             )
         except (OSError, ValueError) as exc:
-            raise CheckpointUnsupported(str(checkpoint), f"transformers cannot load it: {_first_line(exc)}") from exc
+            raise CheckpointUnsupported(str(checkpoint), f"transformers cannot load it: {first_line(exc)}") from exc
     has_labels = {*stated} == {*labels}
     if has_labels:
         _reorder_outputs(classifier, [stated.index(label) for label in labels])
@@ -102,7 +102,3 @@ def _instead(folder: Path) -> str:
     if source and "/" in source:
         return f"give {source}, the hub model that bundle.json names as its source"
     return "give the checkpoint folder that `semrouter train` wrote, or the id of a hub model"
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
