@@ -10,15 +10,22 @@ import aiohttp
 import click
 import psutil
 
+from benchmarks.instruments.deadline import deadline, stop_in_order
+from benchmarks.rows import decision as decision_rows
+from benchmarks.rows import designs as design_rows
+from benchmarks.rows import growth as growth_rows
+from benchmarks.rows import memory as memory_rows
+from benchmarks.rows import modes as mode_rows
+from benchmarks.rows import proxy as proxy_rows
+from benchmarks.rows import start as start_rows
+from benchmarks.rows import streaming as streaming_rows
+from benchmarks.table.bench import FULL, QUICK, Bench, Family, Finding, Scale
+from benchmarks.table.goals import GOALS
+from benchmarks.table.machine import describe_machine
+from benchmarks.table.report import Results, write_results
 from local.errors import LocalError
 
-from . import decision_rows, design_rows, growth_rows, memory_rows, mode_rows, proxy_rows, start_rows, streaming_rows
-from .bench import FULL, QUICK, Bench, Family, Finding, Scale
-from .deadline import deadline, stop_in_order
 from .errors import BenchmarkError, reason_of
-from .goals import GOALS
-from .machine import describe_machine
-from .report import Results, write_results
 
 FAMILIES: Mapping[str, Family] = {
     "decision": decision_rows.measure,

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import tritonclient.grpc as triton_grpc
 
-from local.serving_copy import refresh_serving_copy
-from local.stack import SHIPPED_REPOSITORY
-from local.triton import TritonPorts
-from local.triton_server import TritonServer
+from export.repository.serving_copy import refresh_serving_copy
+from local.stack.stack import SHIPPED_REPOSITORY
+from local.stack.triton import TritonPorts
+from local.stack.triton_server import TritonServer
 
 POLICY = SHIPPED_REPOSITORY.parent / "configs" / "semantic-router-binary.yaml"
 PORTS = TritonPorts(http=18000, grpc=18001, metrics=18002)

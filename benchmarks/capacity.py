@@ -17,14 +17,14 @@ import click
 import msgspec
 import psutil
 
-from export.tokenizer import load_tokenizer
-from local.processes import ManagedProcess
+from benchmarks.instruments.in_process import newest_version
+from benchmarks.instruments.prompts import MIXED_TOKENS, prompts_of
+from benchmarks.instruments.servers import MODEL, fast_upstream, our_proxy, triton
+from benchmarks.table.machine import CHECKOUT, describe_machine
+from export.bundle.checkpoints import load_tokenizer
+from local.stack.processes import ManagedProcess
 
 from .errors import MeasurementFailed
-from .in_process import newest_version
-from .machine import CHECKOUT, describe_machine
-from .prompts import MIXED_TOKENS, prompts_of
-from .servers import MODEL, fast_upstream, our_proxy, triton
 
 _CLIENTS = 16
 _WARM_UP = 200

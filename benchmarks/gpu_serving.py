@@ -14,14 +14,13 @@ import msgspec
 import onnxruntime as ort
 import torch
 
-from export.variants import Precision
-
-from .bench import Table
-from .card_speed import CARD, CPU, Device, Speed, matrix_flops, onnx_runs, speeds, torch_runs
-from .card_triton import Load, build_full_size, lay_out, loads, serve
-from .full_size_model import BASE, TINY, Sizes, flops_of_sequence, read_sizes, write_random
-from .machine import CHECKOUT, Machine, describe_machine
-from .report import markdown
+from benchmarks.card.full_size_model import BASE, TINY, Sizes, flops_of_sequence, read_sizes, write_random
+from benchmarks.card.speed import CARD, CPU, Device, Speed, matrix_flops, onnx_runs, speeds, torch_runs
+from benchmarks.card.triton import Load, build_full_size, lay_out, loads, serve
+from benchmarks.table.bench import Table
+from benchmarks.table.machine import CHECKOUT, Machine, describe_machine
+from benchmarks.table.report import markdown
+from export.bundle.variants import Precision
 
 _NEEDS = """needs a CUDA card, and a torch and an ONNX Runtime that use it:
   .venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cu126

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from .calibration_command import calibrate
-from .checkpoints import DEFAULT_CHECKPOINT
+from export.bundle.checkpoints import DEFAULT_CHECKPOINT
+from export.calibration.command import calibrate
+from export.encoders.command import shrink_command
+from export.evaluation.command import eval_command
+from export.labelling.command import label_command
+from export.labelling.rescore import rescore_command
+from export.training.command import train_command
+
 from .command_errors import shows_errors
 from .errors import BundleRejected
-from .evaluation_command import eval_command
-from .label_command import label_command
-from .rescore_command import rescore_command
-from .shrink_command import shrink_command
-from .training_command import train_command
 
 if TYPE_CHECKING:
-    from .installation import InstalledVersion, LoadModel
+    from export.repository.installation import InstalledVersion, LoadModel
 
 PRECISIONS = ("int8", "fp16", "fp32")
 
@@ -35,7 +36,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def load(self) -> "LoadModel | None":
-        from .triton_control import load_model  # noqa: PLC0415 - see the module docstring
+        from export.repository.triton_control import load_model  # noqa: PLC0415 - see the module docstring
 
         if self.triton_url is None:
             return None
@@ -120,11 +121,11 @@ def export(  # noqa: PLR0913 - one argument per option
 
     MODEL is a hub id or a local folder.
     """
-    from .bundling import BundleOptions, build_bundle  # noqa: PLC0415 - see the module docstring
-    from .checkpoints import locate_checkpoint, read_classifier_config  # noqa: PLC0415 - as above
-    from .evaluation_data import read_texts  # noqa: PLC0415 - as above
-    from .guide_files import write_guide_files  # noqa: PLC0415 - as above
-    from .installation import classifier_for, install_bundle, objection_to_name  # noqa: PLC0415 - as above
+    from export.bundle.bundling import BundleOptions, build_bundle  # noqa: PLC0415 - see the module docstring
+    from export.bundle.checkpoints import locate_checkpoint, read_classifier_config  # noqa: PLC0415 - as above
+    from export.bundle.guide_files import write_guide_files  # noqa: PLC0415 - as above
+    from export.classifier.prompt_files import read_texts  # noqa: PLC0415 - as above
+    from export.repository.installation import classifier_for, install_bundle, objection_to_name  # noqa: PLC0415 - as above
 
     checkpoint = locate_checkpoint(model, revision)
     options = BundleOptions(
@@ -157,7 +158,7 @@ def bundle() -> None:
 @shows_errors
 def list_bundles(*, repository: Path) -> None:
     """Show every version of every classifier, newest last."""
-    from .installation import classifier_names, installed_versions  # noqa: PLC0415 - see the module docstring
+    from export.repository.installation import classifier_names, installed_versions  # noqa: PLC0415 - see the module docstring
 
     for name in classifier_names(repository):
         for version in installed_versions(repository, name):
@@ -178,8 +179,8 @@ def list_bundles(*, repository: Path) -> None:
 @shows_errors
 def install(*, directory: Path, name: str | None, policy: Path | None, destination: Destination) -> None:
     """Check the bundle in DIRECTORY and install it as the next version of a classifier."""
-    from .bundle_checks import check_bundle, check_policy  # noqa: PLC0415 - see the module docstring
-    from .installation import classifier_for, install_bundle  # noqa: PLC0415 - as above
+    from export.repository.bundle_checks import check_bundle, check_policy  # noqa: PLC0415 - see the module docstring
+    from export.repository.installation import classifier_for, install_bundle  # noqa: PLC0415 - as above
 
     labels = check_bundle(directory).labels
     classifier = name or classifier_for(destination.repository, labels)
@@ -194,7 +195,7 @@ def install(*, directory: Path, name: str | None, policy: Path | None, destinati
 @shows_errors
 def rollback(*, name: str, destination: Destination) -> None:
     """Withdraw the newest version of classifier NAME, so that the one before it serves again."""
-    from .installation import rollback as withdraw_newest  # noqa: PLC0415 - see the module docstring
+    from export.repository.installation import rollback as withdraw_newest  # noqa: PLC0415 - see the module docstring
 
     click.echo(describe(withdraw_newest(destination.repository, name, destination.load)))
 
@@ -206,10 +207,9 @@ def rollback(*, name: str, destination: Destination) -> None:
 @shows_errors
 def card(*, directory: Path, name: str | None, evaluation: Path | None) -> None:
     """Print the model card of the bundle in DIRECTORY, as Markdown."""
+    from export.evaluation.evaluation import Evaluation  # noqa: PLC0415 - as above
+    from export.evaluation.model_card import model_card  # noqa: PLC0415 - as above
     from routing_policy.bundle import read_bundle  # noqa: PLC0415 - see the module docstring
-
-    from .evaluation import Evaluation  # noqa: PLC0415 - as above
-    from .model_card import model_card  # noqa: PLC0415 - as above
 
     measured = msgspec.json.decode(evaluation.read_bytes(), type=Evaluation) if evaluation is not None else None
     click.echo(model_card(name or directory.resolve().parent.name, read_bundle(directory), measured), nl=False)

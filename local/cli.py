@@ -3,11 +3,11 @@
 import click
 
 from export.commands import COMMANDS as EXPORT_COMMANDS
-from local.canary_commands import COMMANDS as CANARY_COMMANDS
-from local.commands import COMMANDS as LOCAL_COMMANDS
-from local.drift_commands import COMMANDS as DRIFT_COMMANDS
-from local.policy_commands import COMMANDS as POLICY_COMMANDS
-from local.report_command import COMMANDS as REPORT_COMMANDS
+from local.logs.drift_commands import COMMANDS as DRIFT_COMMANDS
+from local.logs.report_command import COMMANDS as REPORT_COMMANDS
+from local.policy.canaries import COMMANDS as CANARY_COMMANDS
+from local.policy.commands import COMMANDS as POLICY_COMMANDS
+from local.stack.commands import COMMANDS as LOCAL_COMMANDS
 from router_proxy.commands import COMMANDS as PROXY_COMMANDS
 
 

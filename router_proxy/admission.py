@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from router_proxy.record.metrics import Metrics
+from router_proxy.upstreams.upstreams import Upstreams
+
 from .errors import ClientUnauthorized, Overloaded, RateLimited
-from .metrics import Metrics
-from .upstreams import Upstreams
 
 _RETRY_AFTER_SECONDS = 1
 

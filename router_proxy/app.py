@@ -1,43 +1,29 @@
-"""Assembly: the routes, what opens and closes with the application, and the one place where errors become answers."""
+"""Assembly: the routes, the middlewares, and the one place where errors become answers."""
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from functools import partial
 
-import aiohttp
 from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.typedefs import Handler
 
-from . import catalogue, chat, page, passthrough, preview, probes
-from .admission import Admission
-from .breaker import Breaker
-from .canaries import Canaries
-from .canaries_file import CanariesForm
-from .configuration import Configuration, load_configuration
-from .decision_cache import DecisionCache
-from .decision_log import DecisionLog, open_decision_log
-from .errors import MethodUnknown, ProxyError, RouteUnknown, render_error
-from .gateway import Gateway, Routing
-from .headers import REQUEST_ID_HEADER, request_id
-from .keys import EXCHANGE, HEADERS_SENT, HEALTH, LIVE_GATEWAY, REQUEST_ID, gateway_of
-from .metrics import DIRECTORY_VARIABLE, Metrics
-from .relay import SKIP_AUTO_HEADERS, cut_off
-from .reloading import LiveGateway
-from .request_spans import trace_requests
-from .router_client import RouterClient
-from .settings import Settings
-from .shadow import Shadow
-from .stored_responses import RESPONSES_PATH, StoredResponses
-from .surfaces import SURFACES, error_format_of
-from .tracing import Tracing, open_tracing
-from .upstream_health import UpstreamHealth
+from router_proxy.configuration.settings import Settings
+from router_proxy.forwarding.relay import cut_off
+from router_proxy.other_paths import catalogue, page, passthrough, preview, probes
+from router_proxy.record.exchange import EXCHANGE, REQUEST_ID
+from router_proxy.request.headers import REQUEST_ID_HEADER, request_id
+from router_proxy.request.surfaces import SURFACES, error_format_of
+from router_proxy.upstreams.stored_responses import RESPONSES_PATH
 
+from . import chat
+from .errors import MethodUnknown, ProxyError, RouteUnknown, render_error
+from .opening import open_gateway
+from .reloading import gateway_of, load_configuration
+
+HEADERS_SENT = web.RequestKey("headers_sent", bool)
 LOG = logging.getLogger("semrouter.proxy")
-# Below uvicorn's 5 s, so that vLLM never closes a connection just as the next request goes out on it.
-_KEEPALIVE_SECONDS = 4
+_UNTRACED = frozenset({"/health/live", "/health/ready", "/metrics"})
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -67,102 +53,15 @@ def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Applicatio
     return app
 
 
-async def open_gateway(
-    settings: Settings, environ: Mapping[str, str], configuration: Configuration, app: web.Application
-) -> AsyncIterator[None]:
-    """Open what the handlers share, and close it when the application ends."""
-    metrics = Metrics(environ.get(DIRECTORY_VARIABLE))
-    metrics.routing_budget(settings.routing_budget_ms / 1000 if settings.enabled else 0)
-    async with AsyncExitStack() as opened:
-        decision_log = open_decision_log(settings, metrics)
-        opened.push_async_callback(decision_log.close)
-        tracing = open_tracing(settings)
-        opened.push_async_callback(asyncio.to_thread, tracing.close)
-        session = await opened.enter_async_context(_client_session())
-        live = LiveGateway(
-            Gateway(
-                settings=settings,
-                upstreams=configuration.upstreams,
-                session=session,
-                metrics=metrics,
-                admission=Admission(metrics),
-                decision_log=decision_log,
-                tracing=tracing,
-                stored=StoredResponses(session),
-                routing=_open_routing(
-                    settings, configuration, opened, metrics=metrics, decision_log=decision_log, tracing=tracing
-                ),
-            ),
-            environ,
-            configuration.contents,
-        )
-        opened.push_async_callback(live.close)
-        health = UpstreamHealth(
-            session, lambda: live.current.upstreams, metrics, interval_seconds=settings.health_interval_seconds
-        )
-        opened.push_async_callback(health.close)
-        app[LIVE_GATEWAY], app[HEALTH] = live, health
-        yield
-
-
-def _client_session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS),
-        auto_decompress=False,
-        skip_auto_headers=SKIP_AUTO_HEADERS,
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
-
-
-def _open_routing(
-    settings: Settings,
-    configuration: Configuration,
-    opened: AsyncExitStack,
-    *,
-    metrics: Metrics,
-    decision_log: DecisionLog,
-    tracing: Tracing,
-) -> Routing | None:
-    if configuration.policy is None:
-        return None
-    cache = DecisionCache(limit=settings.cache_entries, seconds=settings.cache_seconds)
-    router = RouterClient(
-        settings.triton_url,
-        ca_file=settings.triton_ca_file,
-        breaker=Breaker(failures=settings.breaker_failures, pause_seconds=settings.breaker_pause_seconds),
-        cache=cache if settings.cache_entries else None,
-        in_flight_limit=settings.routing_in_flight,
-        metrics=metrics,
-        tracing=tracing,
-    )
-    opened.push_async_callback(router.close)
-    shadow = Shadow(
-        router,
-        metrics,
-        decision_log,
-        tracing=tracing,
-        queue_limit=settings.shadow_queue,
-        budget_seconds=settings.routing_budget_ms / 1000,
-    )
-    opened.push_async_callback(shadow.close)
-    canaries = _open_canaries(settings, configuration.canaries, router, metrics)
-    if canaries is not None:
-        opened.push_async_callback(canaries.close)
-    return Routing(policy=configuration.policy, router=router, shadow=shadow, canaries=canaries)
-
-
-def _open_canaries(
-    settings: Settings, form: CanariesForm | None, router: RouterClient, metrics: Metrics
-) -> Canaries | None:
-    if form is None:
-        return None
-    return Canaries(
-        router,
-        metrics,
-        form,
-        interval_seconds=settings.canary_seconds,
-        limit_seconds=settings.routing_budget_ms / 1000,
-    )
+@web.middleware
+async def trace_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give each request a span; only there while tracing is on."""
+    if request.path in _UNTRACED:
+        return await handler(request)
+    with gateway_of(request).tracing.serving(request) as answered:
+        response = await handler(request)
+        answered(response.status)
+        return response
 
 
 @web.middleware

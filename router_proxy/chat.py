@@ -3,24 +3,24 @@
 import msgspec
 from aiohttp import web
 
+from router_proxy.forwarding.delivery import deliver
+from router_proxy.record.exchange import EXCHANGE, REQUEST_ID, Exchange
+from router_proxy.request.arrival import read_budget_seconds, read_bytes
+from router_proxy.request.body import JsonBody, read_body
+from router_proxy.request.modes import MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
+from router_proxy.request.surfaces import Surface
+from router_proxy.routing.asking import decide
+from router_proxy.routing.router_client import text_to_send
+from router_proxy.upstreams.placement import Plan, as_asked, continued, place
+from router_proxy.upstreams.stored_responses import Holder, continued_id
+from router_proxy.upstreams.upstreams import Upstream
 from routing_policy.policy import Target
 from routing_policy.policy_file import ALIAS
 
-from .arrival import read_budget_seconds, read_bytes
-from .asking import decide
-from .body import JsonBody, read_body
-from .delivery import deliver
 from .errors import ProxyError, RequestInvalid, RouteUnknown
-from .exchange import Exchange
 from .gateway import Gateway
-from .keys import EXCHANGE, REQUEST_ID, gateway_of
-from .modes import MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
 from .outcomes import Outcome
-from .placement import Plan, as_asked, continued, place
-from .router_client import text_to_send
-from .stored_responses import Holder, continued_id
-from .surfaces import Surface
-from .upstreams import Upstream
+from .reloading import gateway_of
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +57,8 @@ async def parse(request: web.Request, gateway: Gateway, surface: Surface, exchan
         mode = read_mode(request.headers.get(MODE_HEADER), settings.default_mode, settings.allowed_modes)
     exchange.mode = mode
     budget_seconds = read_budget_seconds(request, settings.routing_budget_ms)
-    body = read_body(await read_bytes(request, gateway))
+    raw = await read_bytes(request, limit_bytes=gateway.upstreams.limits.body_bytes, seconds=settings.body_seconds)
+    body = read_body(raw)
     exchange.requested_model = exchange.target = body.model
     return Incoming(
         body=body,
@@ -84,7 +85,12 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
     asked = exchange.elapsed_seconds()
     with gateway.tracing.deciding(exchange):
         verdict = await decide(
-            routing, gateway.upstreams, exchange.text, budget_seconds=incoming.budget_seconds, counter=gateway.metrics
+            exchange.text,
+            routing.router,
+            routing.policy,
+            gateway.upstreams,
+            budget_seconds=incoming.budget_seconds,
+            counter=gateway.metrics,
         )
         exchange.route_seconds = exchange.elapsed_seconds() - asked
         exchange.judged(verdict)
@@ -111,7 +117,7 @@ def choose(
 async def forward(
     request: web.Request, gateway: Gateway, surface: Surface, *, plan: Plan, exchange: Exchange
 ) -> web.StreamResponse:
-    response = await deliver(request, gateway.session, plan, exchange)
+    response = await deliver(request, gateway.session, plan, exchange, tracing=gateway.tracing)
     if surface.goes_on and exchange.answered_at is not None:
         gateway.stored.passed(exchange.answer_head, *exchange.answered_at)
     return response

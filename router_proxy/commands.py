@@ -5,12 +5,12 @@ import signal
 
 import click
 
+from router_proxy.configuration.settings import read_settings
 from routing_policy.errors import RoutingPolicyError
 
-from .configuration import load_configuration
 from .errors import ConfigurationInvalid
+from .reloading import load_configuration
 from .server import bind, log_to_streams, run_server
-from .settings import read_settings
 from .workers import run_workers
 
 

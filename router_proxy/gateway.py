@@ -5,18 +5,18 @@ import time
 import aiohttp
 import msgspec
 
+from router_proxy.background.canaries import Canaries
+from router_proxy.background.shadow import Shadow
+from router_proxy.configuration.settings import Settings
+from router_proxy.record.decision_log import DecisionLog
+from router_proxy.record.metrics import Metrics
+from router_proxy.record.tracing import Tracing
+from router_proxy.routing.router_client import PROBE_TEXT, RouterClient
+from router_proxy.upstreams.stored_responses import StoredResponses
+from router_proxy.upstreams.upstreams import Upstreams
 from routing_policy.policy import Policy
 
 from .admission import Admission
-from .canaries import Canaries
-from .decision_log import DecisionLog
-from .metrics import Metrics
-from .router_client import PROBE_TEXT, RouterClient
-from .settings import Settings
-from .shadow import Shadow
-from .stored_responses import StoredResponses
-from .tracing import Tracing
-from .upstreams import Upstreams
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,16 +1,64 @@
 """Taking changed files into use while requests run: each request sees one gateway from beginning to end."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
+from aiohttp import web
 
+from router_proxy.configuration.canaries_file import CanariesForm, load_canaries
+from router_proxy.configuration.settings import Settings
+from router_proxy.configuration.upstreams_file import load_upstreams
+from router_proxy.upstreams.upstreams import Upstreams
 from routing_policy.errors import RoutingPolicyError
+from routing_policy.policy import Policy, check_served
+from routing_policy.policy_file import load_policy
 
-from .configuration import Contents, file_contents, load_configuration
 from .errors import ConfigurationInvalid
 from .gateway import Gateway
+
+# What stands for the contents of the files; None for one that cannot be read.
+Contents = tuple[str | None, ...]
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """`policy` is None while routing is not enabled, `canaries` also when none are to be asked."""
+
+    upstreams: Upstreams
+    policy: Policy | None
+    canaries: CanariesForm | None
+    contents: Contents
+
+
+def load_configuration(
+    settings: Settings, environ: Mapping[str, str], previous: Upstreams | None = None
+) -> Configuration:
+    """Read policy, upstreams and canaries; ConfigurationInvalid or PolicyInvalid says why they must not be served.
+
+    Endpoints that `previous` has too keep what is known about them.
+    """
+    contents = file_contents(settings)  # first, so that a change while loading is one to notice
+    upstreams = Upstreams(load_upstreams(settings.upstreams), environ, settings.upstreams, previous)
+    policy = load_policy(settings.config) if settings.enabled else None
+    if policy is not None:
+        check_served(policy, upstreams, str(settings.upstreams))
+    canaries = load_canaries(settings.canaries) if settings.enabled and settings.canary_seconds else None
+    return Configuration(upstreams=upstreams, policy=policy, canaries=canaries, contents=contents)
+
+
+def file_contents(settings: Settings) -> Contents:
+    return tuple(_digest(file) for file in (settings.upstreams, settings.config, settings.canaries))
+
+
+def _digest(file: Path) -> str | None:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
 
 LOG = logging.getLogger("semrouter.proxy")
 _WATCH_SECONDS = 1.0
@@ -57,3 +105,11 @@ class LiveGateway:
             await asyncio.sleep(_WATCH_SECONDS)
             if file_contents(self.current.settings) != self._seen:
                 self.reload()
+
+
+LIVE_GATEWAY = web.AppKey("live_gateway", LiveGateway)
+
+
+def gateway_of(request: web.Request) -> Gateway:
+    """Return the gateway in use now; a handler asks once, so that no reload reaches into its request."""
+    return request.app[LIVE_GATEWAY].current

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 import uvloop
 from aiohttp import web
 
+from router_proxy.background.budget_check import check_budget
+from router_proxy.configuration.settings import Settings, read_settings
+
 from .app import create_app
-from .budget_check import check_budget
-from .keys import LIVE_GATEWAY
-from .settings import Settings, read_settings
+from .reloading import LIVE_GATEWAY
 
 LOG = logging.getLogger("semrouter.proxy")
 _BACKLOG = 1024

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from prometheus_client import multiprocess
 
-from .metrics import DIRECTORY_VARIABLE
-from .settings import Settings
+from router_proxy.configuration.settings import Settings
+from router_proxy.record.metrics import DIRECTORY_VARIABLE
 
 LOG = logging.getLogger("semrouter.workers")
 _RESTART_PAUSE_SECONDS = 1.0

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from local.processes import ManagedProcess
+from local.stack.processes import ManagedProcess
 
 PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")  # Ubuntu has Chromium only as a snap
 START_SECONDS = 60

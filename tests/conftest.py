@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import free_ports
-from local.serving_copy import refresh_serving_copy
-from local.triton import TritonPorts
-from local.triton_server import TritonServer
+from export.repository.serving_copy import refresh_serving_copy
+from local.stack.processes import free_ports
+from local.stack.triton import TritonPorts
+from local.stack.triton_server import TritonServer
 from tests.chromium import PROGRAM, run_chromium
 
 CHECKOUT = Path(__file__).parent.parent

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local.serving_copy import advice_on, models_with_versions, refresh_serving_copy
+from export.repository.serving_copy import advice_on, models_with_versions, refresh_serving_copy
 
 SHIPPED = Path(__file__).resolve().parents[2] / "model_repository"
 GUARDED_APIS = "shared-memory,model-config,model-repository,statistics,trace,logging"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.card_triton import container_command
-from benchmarks.full_size_model import BASE, TINY, Sizes, flops_of_sequence
+from benchmarks.card.full_size_model import BASE, TINY, Sizes, flops_of_sequence
+from benchmarks.card.triton import container_command
 from benchmarks.gpu_serving import main, missing_for_card
-from local.triton import TritonPorts
+from local.stack.triton import TritonPorts
 from tests.conftest import CHECKOUT
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from local.triton_server import TritonServer
+from local.stack.triton_server import TritonServer
 from tests.conftest import CHECKOUT
 from tests.docs.documents import README, blocks, shell_commands
 

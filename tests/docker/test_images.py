@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import ManagedProcess, free_ports, http_status
+from local.stack.processes import ManagedProcess, free_ports, http_status
 from tests.conftest import CHECKOUT
 from tests.docker.conftest import DOCKER, RunTool, link_packages, listed_packages, read_dockerfile
 

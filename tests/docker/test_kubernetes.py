@@ -7,8 +7,8 @@ import msgspec
 import pytest
 import yaml
 
-from router_proxy.settings import read_settings
-from router_proxy.upstreams_file import load_upstreams
+from router_proxy.configuration.settings import read_settings
+from router_proxy.configuration.upstreams_file import load_upstreams
 from routing_policy.policy import policy_targets
 from routing_policy.policy_file import load_policy
 from tests.docker.conftest import DOCKER, RunTool, read_dockerfile

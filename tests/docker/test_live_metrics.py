@@ -16,8 +16,8 @@ import yaml
 from click.testing import CliRunner
 
 from local.cli import main
-from local.processes import ManagedProcess, free_ports
-from local.triton_server import TritonServer
+from local.stack.processes import ManagedProcess, free_ports
+from local.stack.triton_server import TritonServer
 from tests.conftest import CHECKOUT, StartTriton
 from tests.docker.conftest import DOCKER, find_tool
 from tests.docker.queries import alert_rules, metric_names, panels, rules

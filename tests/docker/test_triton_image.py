@@ -13,8 +13,8 @@ import msgspec
 import psutil
 import pytest
 
-from local.processes import ManagedProcess, free_ports
-from local.triton import assemble_backends, find_installation, server_environment
+from local.stack.processes import ManagedProcess, free_ports
+from local.stack.triton import assemble_backends, find_installation, server_environment
 from tests.docker.conftest import link_packages, listed_packages, read_dockerfile
 
 TOKEN = "t0ken"

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from export.evaluation import Evaluation
-from export.model_card import model_card
+from export.evaluation.evaluation import Evaluation
+from export.evaluation.model_card import model_card
 from routing_policy.bundle import read_bundle
 from tests.conftest import CHECKOUT
 

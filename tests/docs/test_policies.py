@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from router_proxy.upstreams_file import load_upstreams
+from router_proxy.configuration.upstreams_file import load_upstreams
 from routing_policy.policy_file import load_cases, load_policy
 
 from .documents import Block, all_blocks

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from router_proxy.metrics import Metrics
+from router_proxy.record.metrics import Metrics
 
 from .documents import all_blocks
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from router_proxy.metrics import metrics_table
-from router_proxy.settings import settings_table
+from router_proxy.configuration.settings import settings_table
+from router_proxy.record.metrics import metrics_table
 from tests.conftest import CHECKOUT
 
 

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from local.cli import main
-from router_proxy.settings import Settings
+from router_proxy.configuration.settings import Settings
 from tests.conftest import CHECKOUT
 
 from .documents import GUIDE, README, documents

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from tokenizers import Tokenizer
 
-from export.bundling import BundleOptions, build_bundle, write_bundle_file
-from export.checkpoints import locate_checkpoint
+from export.bundle.bundling import BundleOptions, build_bundle, write_bundle_file
+from export.bundle.checkpoints import locate_checkpoint
 from routing_policy.bundle import BUNDLE_FILE, Bundle, bundle_revision, file_sha256
 from tests.stand_ins.checkpoints import LABELS, make_bert, make_modernbert, save_checkpoint, train_tokenizer
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from tokenizers import Tokenizer
 
 from export.commands import COMMANDS
-from export.installation import installed_versions
+from export.repository.installation import installed_versions
 from tests.stand_ins.checkpoints import make_modernbert, save_checkpoint
 from tests.stand_ins.hub import COMMIT, hub_with
 
@@ -117,7 +117,7 @@ def test_a_hub_model_is_downloaded_and_stays_usable_without_the_hub(modernbert: 
     model, locate = (
         "someone/some-classifier",
         (
-            "import sys; from export.checkpoints import locate_checkpoint;"
+            "import sys; from export.bundle.checkpoints import locate_checkpoint;"
             "checkpoint = locate_checkpoint(sys.argv[1]); print(checkpoint.directory, checkpoint.source['commit'])"
         ),
     )

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from export.inference import classify, open_classifier
-from export.installation import install_bundle, installed_versions
+from export.classifier.inference import classify, open_classifier
+from export.repository.installation import install_bundle, installed_versions
 from local.cli import main
 from tests.conftest import CHECKOUT
 from tests.docs.documents import all_blocks, shell_commands
-
-from .judges import JudgeServer, running_judge
-from .training_runs import EASY, HARD, THINGS
+from tests.export.labelling.judges import JudgeServer, running_judge
+from tests.export.training.training_runs import EASY, HARD, THINGS
 
 NAME = "reasoning_classifier"
 POLICY = "reasoning_model: big\ngeneral_model: small\nabstain_onprem_model: small\nthreshold_min_conf: 0.51\n"

@@ -12,12 +12,12 @@ import pytest
 import yaml
 from aiohttp.test_utils import TestClient, TestServer
 
-from local.processes import free_ports
+from local.stack.processes import free_ports
 from router_proxy.app import create_app
+from router_proxy.background.upstream_health import HEALTH
+from router_proxy.configuration.settings import read_settings
 from router_proxy.gateway import Gateway
-from router_proxy.keys import HEALTH, LIVE_GATEWAY
-from router_proxy.reloading import LiveGateway
-from router_proxy.settings import read_settings
+from router_proxy.reloading import LIVE_GATEWAY, LiveGateway
 from routing_policy.policy_file import load_policy
 from tests.stand_ins.raw_server import Serve, raw_server
 from tests.stand_ins.triton import StandInTriton

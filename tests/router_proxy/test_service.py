@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from router_proxy.app import create_app
-from router_proxy.settings import read_settings
+from router_proxy.configuration.settings import read_settings
 from routing_policy.errors import PolicyInvalid
 from tests.stand_ins.triton import StandInTriton
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 
-from local.serving_copy import refresh_serving_copy
-from local.triton_server import TritonServer
+from export.repository.serving_copy import refresh_serving_copy
+from local.stack.triton_server import TritonServer
 from routing_policy.decision import DecisionDocument
 from tests.conftest import CHECKOUT, StartTriton
 from tests.stand_ins.tiny_classifier import write_tiny_bundle

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from export.installation import install_bundle, rollback
+from export.repository.installation import install_bundle, rollback
 from routing_policy.decision import DecisionDocument
 from tests.stand_ins.tiny_classifier import write_tiny_bundle
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from export.prompts import check_prompts
-from export.third_party import quiet_libraries
+from export.bundle.check_prompts import check_prompts
+from export.classifier.third_party import quiet_libraries
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = 600

@@ -7,7 +7,7 @@ from typing import Any
 from dnslib import QTYPE, RR, A
 from dnslib.server import BaseResolver, DNSHandler, DNSLogger, DNSServer
 
-from local.processes import free_ports
+from local.stack.processes import free_ports
 
 
 class Headless(BaseResolver):  # type: ignore[misc]  # ships no types

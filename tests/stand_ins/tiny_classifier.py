@@ -7,7 +7,7 @@ import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper, save
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from export.bundling import BundleParts, describe_bundle
+from export.bundle.bundling import BundleParts, describe_bundle
 
 # `crash` has an id beyond the table, so ONNX Runtime refuses the batch that holds it.
 WORDS = {"[UNK]": 0, "hard": 1, "easy": 2, "nan": 3, "crash": 4}

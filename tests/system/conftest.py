@@ -11,7 +11,7 @@ import msgspec
 import psutil
 import pytest
 
-from local.processes import ManagedProcess, free_ports
+from local.stack.processes import ManagedProcess, free_ports
 from tests.conftest import CHECKOUT
 
 LLAMA = "meta-llama/Meta-Llama-3.1-8B-Instruct"

@@ -14,10 +14,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from local.processes import free_ports
-from local.serving_copy import refresh_serving_copy
-from local.triton import TritonPorts
-from local.triton_server import TritonServer
+from export.repository.serving_copy import refresh_serving_copy
+from local.stack.processes import free_ports
+from local.stack.triton import TritonPorts
+from local.stack.triton_server import TritonServer
 from tests.conftest import CHECKOUT
 from tests.router_proxy.test_commands import announced_url, serving
 from tests.stand_ins.name_server import Headless

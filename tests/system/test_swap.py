@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from export.bundling import BundleOptions, build_bundle
-from export.checkpoints import locate_checkpoint
-from export.inference import Classifier, classify, open_classifier
-from export.installation import installed_versions
+from export.bundle.bundling import BundleOptions, build_bundle
+from export.bundle.checkpoints import locate_checkpoint
+from export.classifier.inference import Classifier, classify, open_classifier
+from export.repository.installation import installed_versions
 from tests.stand_ins.checkpoints import LABELS, make_bert, save_checkpoint, train_tokenizer
 
 from .conftest import Stack, run_stack

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 import yaml
 
-from local.processes import ManagedProcess, free_ports, http_status
-from local.triton_server import TritonServer
+from local.stack.processes import ManagedProcess, free_ports, http_status
+from local.stack.triton_server import TritonServer
 from tests.conftest import CHECKOUT
 
 GENERAL = "meta-llama/Meta-Llama-3.1-8B-Instruct"

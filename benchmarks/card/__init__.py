@@ -1,0 +1,1 @@
+"""Measurements on a CUDA card, with a full-size ModernBERT."""

@@ -1,0 +1,1 @@
+"""The servers, clients and counters that measure."""

@@ -1,0 +1,1 @@
+"""A Hugging Face checkpoint becomes an ONNX graph, and the graph a checked bundle."""

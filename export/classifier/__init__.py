@@ -1,0 +1,1 @@
+"""Opening a bundle, scoring texts with it, and reading files of prompts."""

@@ -1,0 +1,1 @@
+"""How good a classifier is, beside simpler ways to decide."""

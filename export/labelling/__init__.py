@@ -1,0 +1,1 @@
+"""From a decision log to labelled prompts, by a judge or a person."""

@@ -1,0 +1,209 @@
+"""One training run from files to a bundle: read, choose a start, train, calibrate, export."""
+
+import random
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import torch
+
+from export.bundle.bundling import BundleOptions, build_bundle
+from export.bundle.check_prompts import GATE_PROMPTS
+from export.bundle.checkpoints import CONFIG_FILE, Checkpoint, locate_checkpoint
+from export.bundle.variants import Precision
+from export.calibration.temperature import fit_temperature
+from export.encoders.small_classifier import SmallShape
+from export.errors import CheckpointUnavailable
+from export.training.start import CHECKPOINT_FOLDER, load_base, locate_base
+from routing_policy.bundle import Bundle
+
+from .course import (
+    Course,
+    Pass,
+    Recipe,
+    Student,
+    Teacher,
+    accuracies,
+    fine_tune_teacher,
+    fit,
+    new_student,
+    save_checkpoint,
+    score,
+)
+from .data import hold_out, read_prompts, sources_by_licence, without_guide, write_prompts
+from .loop import Report, Schedule
+from .networks import StudentNetwork
+from .report import Measured, report_on_bundle, score_before
+
+BUNDLE_FOLDER = "bundle"
+DEV_FILE, UNSEEN_FILE = "dev.jsonl", "unseen.jsonl"  # what was not trained on, for `semrouter eval`
+NEW_RATE = 1e-3
+FINE_TUNING_RATE = 5e-5
+DEV_SHARE = 10  # one prompt in ten, where no dev file is given
+
+
+class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line asks for."""
+
+    data: tuple[Path, ...]
+    output: Path
+    dev: Path | None = None
+    label_field: str = "label"
+    topic_field: str | None = None
+    labels: list[str] | None = None
+    base: str | None = None
+    init_embeddings: Path | None = None
+    teacher: Path | None = None
+    source_weights: dict[str, float] = {}
+    hold_out: tuple[str, ...] = ()
+    balance_labels: bool = False
+    layers: int = SmallShape().layers
+    hidden: int = SmallShape().hidden
+    vocabulary: int = 12_000
+    epochs: int = 4
+    prompts_per_epoch: int | None = None
+    learning_rate: float | None = None
+    precision: Precision = "int8"
+    seed: int = 1
+    threads: int | None = None
+
+
+def run_training(request: TrainingRequest, report: Report) -> Bundle:
+    """Train as asked; write `output`/checkpoint, `output`/bundle and the report on it.
+
+    Raises ExportError before any work where the data or a folder cannot be used.
+    """
+    _check_folders(request)
+    course = _plan(request)
+    base = None if request.base is None else locate_base(request.base)
+    torch.set_num_threads(request.threads or torch.get_num_threads())
+    report(f"{len(course.prompts)} prompts to train on, {len(course.dev)} to stop by; labels {course.labels}")
+    student, measured = _start(request, course, base, report)
+    teacher = None if request.teacher is None else fine_tune_teacher(course, request.teacher, report)
+    passes = fit(course, student, teacher, report)
+    figures = _figures(course, passes) | _group_figures(course, student, teacher)
+    for name, found in figures.get("unseen_sources", {}).items():
+        report(f"{name} on {len(course.unseen)} prompts of sources held out: {found}")
+    save_checkpoint(student, request.output / CHECKPOINT_FOLDER)
+    report("exporting the checkpoint and checking the graph against it")
+    bundle = _bundle(request, course, student, figures | {"base": base and base.source})
+    report("evaluating the bundle")
+    for each in measured:
+        write_prompts(each.prompts, each.file)
+        report_on_bundle(request.output / BUNDLE_FOLDER, course, each, report)
+    return bundle
+
+
+def _check_folders(request: TrainingRequest) -> None:
+    if (request.base is None) == (request.init_embeddings is None):
+        raise CheckpointUnavailable("train", "expected either --base or --init-embeddings, to start from")
+    for folder in (request.init_embeddings, request.teacher):
+        if folder is not None and not (folder / CONFIG_FILE).is_file():
+            raise CheckpointUnavailable(str(folder), f"expected a Hugging Face model folder with a {CONFIG_FILE}")
+
+
+def _start(
+    request: TrainingRequest, course: Course, base: Checkpoint | None, report: Report
+) -> tuple[Student, list[Measured]]:
+    """Return what is trained, and what to measure it on, with its scores there from before if it knows the labels."""
+    measured = _measured(request.output, course)
+    if base is None:
+        return new_student(course, cast("Path", request.init_embeddings)), measured  # `_check_folders` saw it
+    loaded = load_base(base.directory, course.labels)
+    if not loaded.has_labels:
+        report(f"{request.base} chose among other labels so far, so there is no before and after")
+        return loaded.student, measured
+    return loaded.student, [
+        msgspec.structs.replace(each, before=score_before(course, loaded.student, each.prompts)) for each in measured
+    ]
+
+
+def _measured(output: Path, course: Course) -> list[Measured]:
+    dev = Measured(
+        prompts=course.dev,
+        file=output / DEV_FILE,
+        evaluation=output / "evaluation.json",
+        page=output / "report.html",
+        note=", which also chose the epoch and the temperature",
+    )
+    unseen = Measured(
+        prompts=course.unseen,
+        file=output / UNSEEN_FILE,
+        evaluation=output / "evaluation-unseen.json",
+        page=output / "report-unseen.html",
+    )
+    return [dev, unseen] if course.unseen else [dev]
+
+
+def _plan(request: TrainingRequest) -> Course:
+    """Read the data, leaving the guide's examples out, and choose the recipe."""
+    prompts = [
+        prompt
+        for file in request.data
+        for prompt in read_prompts(file, request.label_field, request.topic_field, request.labels)
+    ]
+    if request.dev is None:
+        random.Random(request.seed).shuffle(prompts)  # noqa: S311 - repeatable, nothing secret
+        held = max(len(prompts) // DEV_SHARE, 1)
+        prompts, dev = prompts[held:], prompts[:held]
+    else:
+        known = request.labels or sorted({prompt.label for prompt in prompts})
+        dev = read_prompts(request.dev, request.label_field, None, known)
+    prompts, unseen = hold_out(without_guide(prompts), request.hold_out)
+    return Course(
+        prompts=prompts,
+        dev=hold_out(without_guide(dev), request.hold_out)[0],
+        unseen=unseen,
+        labels=request.labels or sorted({prompt.label for prompt in prompts}),
+        topics=sorted({prompt.topic for prompt in prompts if prompt.topic is not None}),
+        recipe=_recipe(request),
+    )
+
+
+def _recipe(request: TrainingRequest) -> Recipe:
+    rate = request.learning_rate or (NEW_RATE if request.base is None else FINE_TUNING_RATE)
+    return Recipe(
+        epochs=request.epochs,
+        seed=request.seed,
+        prompts_per_epoch=request.prompts_per_epoch,
+        source_weights=request.source_weights,
+        balance_labels=request.balance_labels,
+        vocabulary=request.vocabulary,
+        shape=SmallShape(layers=request.layers, hidden=request.hidden),
+        schedule=Schedule(learning_rate=rate),
+    )
+
+
+def _group_figures(course: Course, student: Student, teacher: Teacher | None) -> dict[str, Any]:
+    """Return how the classifier does on dev, and how it and its teacher do on the sources held out."""
+    network = StudentNetwork(student.classifier, 1, 1)
+    figures: dict[str, Any] = {"dev": accuracies(course, network, student.tokenizer, course.dev)}
+    if course.unseen:
+        figures["unseen_sources"] = {"classifier": accuracies(course, network, student.tokenizer, course.unseen)}
+    if course.unseen and teacher is not None:
+        of_teacher = accuracies(course, teacher.network, teacher.tokenizer, course.unseen)
+        figures["unseen_sources"]["teacher"] = of_teacher
+    return figures
+
+
+def _bundle(request: TrainingRequest, course: Course, student: Student, figures: dict[str, Any]) -> Bundle:
+    logits, labels = score(course, StudentNetwork(student.classifier, 1, 1), student.tokenizer, course.dev)
+    options = BundleOptions(
+        precision=request.precision,
+        temperature=round(fit_temperature(logits.numpy(), labels.numpy()), 4),
+        prompts=[prompt.text for prompt in course.dev[:GATE_PROMPTS]],
+        figures={"training": figures},
+    )
+    checkpoint = locate_checkpoint(str(request.output / CHECKPOINT_FOLDER))
+    return build_bundle(checkpoint, request.output / BUNDLE_FOLDER, options)
+
+
+def _figures(course: Course, passes: list[Pass]) -> dict[str, Any]:
+    return {
+        "prompts": len(course.prompts),
+        "sources_by_licence": sources_by_licence(course.prompts),
+        "dev_prompts": len(course.dev),
+        "held_out_sources": sorted({prompt.source for prompt in course.unseen}),
+        "dev_accuracy_by_epoch": [round(one.accuracy, 4) for one in passes],
+        "recipe": msgspec.to_builtins(course.recipe),
+    }

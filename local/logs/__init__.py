@@ -1,0 +1,1 @@
+"""What decision logs tell: reports, replays of a policy, drift, prices."""

@@ -1,0 +1,1 @@
+"""Tools for policy files: lint, test, explain, schemas, canaries."""

@@ -1,0 +1,120 @@
+"""Asking every endpoint now and then whether it is there, and how long a prompt it takes."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from yarl import URL
+
+from router_proxy.record.metrics import Metrics
+from router_proxy.upstreams.upstreams import Endpoint, Upstream, Upstreams
+
+LOG = logging.getLogger("semrouter.upstreams")
+_TIMEOUT = aiohttp.ClientTimeout(total=2)
+
+
+class _Model(msgspec.Struct):
+    id: str
+    max_model_len: int | None = None
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
+
+
+_MODELS = msgspec.json.Decoder(_Models)
+
+
+class UpstreamHealth:
+    """Checks all endpoints at once, then rests; `current` gives the upstreams, which a reload may have replaced."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        current: Callable[[], Upstreams],
+        metrics: Metrics,
+        *,
+        interval_seconds: float,
+    ) -> None:
+        self._session = session
+        self._current = current
+        self._metrics = metrics
+        self._interval_seconds = interval_seconds
+        self._reported: set[tuple[str, str]] = set()
+        self._worker = asyncio.create_task(self._work())
+
+    async def close(self) -> None:
+        self._worker.cancel()
+        await asyncio.wait({self._worker})
+
+    async def check_all(self) -> None:
+        """Check every endpoint once."""
+        upstreams = self._current()
+        await asyncio.gather(
+            *(
+                self._check(upstream, endpoint)
+                for upstream in map(upstreams.serving, upstreams)
+                for endpoint in upstream.endpoints
+            )
+        )
+        self._report(upstreams)
+
+    def _report(self, upstreams: Upstreams) -> None:
+        endpoints = upstreams.endpoints_by_place()
+        for (upstream, url), endpoint in endpoints.items():
+            self._metrics.endpoint_checked(upstream, _shown(url), up=not endpoint.is_known_dead)
+        for upstream, url in self._reported - endpoints.keys():
+            self._metrics.endpoint_left(upstream, _shown(url))
+        self._reported = set(endpoints)
+
+    async def _work(self) -> None:
+        while True:
+            await self.check_all()
+            await asyncio.sleep(self._interval_seconds)
+
+    async def _check(self, upstream: Upstream, endpoint: Endpoint) -> None:
+        headers = upstream.own_headers | {"Connection": "close"}  # a new one each time, as that must work too
+        try:
+            async with self._session.get(
+                endpoint.url_for("/v1/models"), headers=headers, timeout=_TIMEOUT, ssl=upstream.trust
+            ) as answer:
+                body = await answer.read()
+        except TimeoutError:  # once it may be busy, twice in a row it is taken for down
+            _note(upstream, endpoint, is_down=endpoint.was_slow)
+            endpoint.was_slow = True
+            return
+        except (aiohttp.ClientError, OSError):
+            _note(upstream, endpoint, is_down=True)
+            return
+        endpoint.was_slow = False
+        _note(upstream, endpoint, is_down=answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR)
+        endpoint.max_model_len = _max_model_len(body, upstream.name)
+
+
+def _shown(url: str) -> str:
+    """Leave out what a URL may say besides the place: a password."""
+    return str(URL(url).with_user(None))
+
+
+def _note(upstream: Upstream, endpoint: Endpoint, *, is_down: bool) -> None:
+    if is_down != endpoint.is_down:
+        LOG.warning("%s at %s is %s", upstream.name, endpoint.url, "down" if is_down else "up again")
+    endpoint.is_down = is_down
+
+
+def _max_model_len(body: bytes, name: str) -> int | None:
+    """Return what the model list says of `name`; a server with one model may call it anything."""
+    try:
+        models: list[Any] = _MODELS.decode(body).data
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    named = [model for model in models if model.id == name] or models
+    return named[0].max_model_len if len(named) == 1 else None
+
+
+HEALTH = web.AppKey("health", UpstreamHealth)

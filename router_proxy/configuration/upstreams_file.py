@@ -1,0 +1,104 @@
+"""upstreams.yaml as values: which LLM servers exist, where, and how long to wait for them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from yarl import URL
+
+from router_proxy.errors import ConfigurationInvalid
+from routing_policy.policy_file import ALIAS
+
+from .yaml_files import load_form
+
+EndpointUrl = Annotated[str, msgspec.Meta(pattern="^https?://[^/?#]+(/[^?#]*)?$")]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+VariableName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds to wait: to connect, for the answer to begin, between two chunks of it, for all of it."""
+
+    connect: Seconds = 2
+    first_byte: Seconds = 120
+    between_chunks: Seconds = 60
+    total: Seconds = 900
+
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Per worker. Beyond `in_flight` everybody is answered 503, beyond `in_flight_per_key` that key's holder 429."""
+
+    body_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 32
+    in_flight: Count = 2000
+    in_flight_per_key: Count | None = None
+
+    @property
+    def body_bytes(self) -> int:
+        return self.body_mib * 2**20
+
+
+class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One LLM server. `auth: passthrough` forwards the client's credentials; else only our own key is sent.
+
+    `fallbacks` are other upstreams to try before the first byte. Without `max_model_len` the server is asked.
+    `ca_file` holds the certificates to trust for https endpoints instead of the system's. With `max_in_flight`
+    requests under way at one worker, what the router decides to send here goes to the abstain target instead.
+    """
+
+    endpoints: Annotated[list[EndpointUrl], msgspec.Meta(min_length=1)]
+    api_key_env: VariableName | None = None
+    auth: Literal["own", "passthrough"] = "own"
+    fallbacks: tuple[str, ...] = ()
+    max_model_len: Count | None = None
+    max_in_flight: Count | None = None
+    modalities: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
+    tools: bool = True
+    ca_file: str | None = None
+    timeouts: Timeouts = Timeouts()
+
+
+class UpstreamsForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    upstreams: Annotated[dict[str, UpstreamForm], msgspec.Meta(min_length=1)]
+    client_keys_env: tuple[VariableName, ...] = ()
+    on_classifier_error: Literal["abstain", "reject"] = "abstain"
+    limits: Limits = Limits()
+
+
+def load_upstreams(file: Path) -> UpstreamsForm:
+    """Read and check upstreams.yaml; ConfigurationInvalid says what is wrong and where."""
+    form = load_form(file, UpstreamsForm)
+    _check_meaning(form, str(file))
+    return form
+
+
+def _check_meaning(form: UpstreamsForm, file: str) -> None:
+    if ALIAS in form.upstreams:
+        raise ConfigurationInvalid(file, f"$.upstreams.{ALIAS}: this name is the alias that asks for routing")
+    if form.limits.in_flight_per_key is not None and not form.client_keys_env:
+        raise ConfigurationInvalid(file, "$.limits.in_flight_per_key: expected keys in client_keys_env, got none")
+    for name, upstream in form.upstreams.items():
+        place = f"$.upstreams.{name}"
+        if form.client_keys_env and upstream.auth == "passthrough":
+            raise ConfigurationInvalid(file, f"{place}.auth: passthrough would give away the key of client_keys_env")
+        if upstream.api_key_env and upstream.auth == "passthrough":
+            raise ConfigurationInvalid(file, f"{place}: expected either api_key_env or auth: passthrough, got both")
+        for index, fallback in enumerate(upstream.fallbacks):
+            if fallback == name or fallback not in form.upstreams:
+                raise ConfigurationInvalid(
+                    file, f"{place}.fallbacks[{index}]: expected the name of another upstream, got {fallback!r}"
+                )
+        for index, url in enumerate(upstream.endpoints):
+            if not _has_a_port(url):
+                raise ConfigurationInvalid(file, f"{place}.endpoints[{index}]: expected a port up to 65535, got {url}")
+            if url.rstrip("/").endswith("/v1"):
+                raise ConfigurationInvalid(file, f"{place}.endpoints[{index}]: expected the URL without /v1, got {url}")
+
+
+def _has_a_port(url: str) -> bool:
+    try:
+        return URL(url).port is not None
+    except ValueError:
+        return False

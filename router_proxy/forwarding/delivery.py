@@ -1,0 +1,84 @@
+"""Trying the choices in order until one answers. Only before the first byte: after it, an answer is the answer."""
+
+import asyncio
+import re
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+
+import aiohttp
+from aiohttp import web
+
+from router_proxy.errors import ProxyError, UpstreamTimedOut, UpstreamUnreachable
+from router_proxy.record.exchange import Exchange
+from router_proxy.record.tracing import Tracing
+from router_proxy.request.headers import forwarded_response_headers
+from router_proxy.upstreams.placement import Choice, Plan
+from router_proxy.upstreams.upstreams import Endpoint, Upstream
+
+from .relay import Begun, Outgoing, outgoing_request, read_whole, send, stream_back
+
+# An upstream, or what stands before it, says so when it cannot answer anybody; a 500 may be about this request alone.
+_ANOTHER_MAY_ANSWER = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+_TOO_LONG = re.compile(rb"maximum (?:context|model) length|context_length_exceeded|max_model_len")
+
+
+async def deliver(
+    request: web.Request, session: aiohttp.ClientSession, plan: Plan, exchange: Exchange, *, tracing: Tracing
+) -> web.StreamResponse:
+    """Stream back the first answer; one that refuses the request as too long is tried once where there is more room."""
+    failure: ProxyError | None = None
+    for choice, endpoint, is_last in _attempts(plan.choices):
+        outgoing = outgoing_request(request, choice.upstream, plan.body_for(choice), exchange.request_id)
+        with endpoint.working(), tracing.asking(choice, endpoint, exchange):
+            tracing.carry(outgoing.headers)
+            try:
+                begun = await _ask(session, choice.upstream, endpoint, outgoing, is_last=is_last, exchange=exchange)
+            except (UpstreamUnreachable, UpstreamTimedOut) as exc:
+                failure = exc
+                continue
+            async with begun.response as answer:
+                roomier = plan.roomier(choice) if answer.status == HTTPStatus.BAD_REQUEST else None
+                if roomier is None:
+                    return await stream_back(request, begun, choice.upstream, exchange)
+                refusal = await read_whole(begun, choice.upstream)
+                if not _TOO_LONG.search(refusal):
+                    headers = forwarded_response_headers(answer.headers)
+                    return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=refusal)
+        exchange.moved(roomier, "context")
+        return await deliver(request, session, plan.only(roomier), exchange, tracing=tracing)
+    raise failure or UpstreamUnreachable(f"{plan.choices[0].upstream.name}: left alone for a moment after failures")
+
+
+async def _ask(
+    session: aiohttp.ClientSession,
+    upstream: Upstream,
+    endpoint: Endpoint,
+    outgoing: Outgoing,
+    *,
+    is_last: bool,
+    exchange: Exchange,
+) -> Begun:
+    """Return the answer of `endpoint`, or raise what is wrong with it where another endpoint may have a better one."""
+    try:
+        begun = await send(session, upstream, endpoint, outgoing)
+    except (UpstreamUnreachable, UpstreamTimedOut) as exc:
+        exchange.attempted(upstream.name, exc.result)
+        raise
+    except asyncio.CancelledError:
+        exchange.attempted(upstream.name, "cancelled")
+        raise
+    status = begun.response.status
+    if status in _ANOTHER_MAY_ANSWER and not is_last:
+        begun.response.release()
+        exchange.attempted(upstream.name, "5xx")
+        raise UpstreamUnreachable(f"{upstream.name}: answered {status}")
+    exchange.answered(upstream, endpoint, status)
+    return begun
+
+
+def _attempts(choices: Sequence[Choice]) -> Iterator[tuple[Choice, Endpoint, bool]]:
+    """Yield each endpoint of each choice that its breaker admits, and whether it is the last of those."""
+    attempts = [(choice, endpoint) for choice in choices for endpoint in choice.endpoints]
+    for position, (choice, endpoint) in enumerate(attempts, start=1):
+        if endpoint.breaker.admits():
+            yield choice, endpoint, not any(later.breaker.would_admit for _, later in attempts[position:])

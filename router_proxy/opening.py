@@ -1,0 +1,135 @@
+"""What opens and closes with the application: everything that the handlers share."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+
+import aiohttp
+from aiohttp import web
+
+from router_proxy.background.canaries import Canaries
+from router_proxy.background.shadow import Shadow
+from router_proxy.background.upstream_health import HEALTH, UpstreamHealth
+from router_proxy.configuration.canaries_file import CanariesForm
+from router_proxy.configuration.settings import Settings
+from router_proxy.forwarding.relay import SKIP_AUTO_HEADERS
+from router_proxy.record.decision_log import DecisionLog, open_decision_log
+from router_proxy.record.metrics import DIRECTORY_VARIABLE, Metrics
+from router_proxy.record.tracing import NoTracing, Tracing
+from router_proxy.routing.decision_cache import DecisionCache
+from router_proxy.routing.router_client import RouterClient
+from router_proxy.upstreams.breaker import Breaker
+from router_proxy.upstreams.stored_responses import StoredResponses
+
+from .admission import Admission
+from .gateway import Gateway, Routing
+from .reloading import LIVE_GATEWAY, Configuration, LiveGateway
+
+# Below uvicorn's 5 s, so that vLLM never closes a connection just as the next request goes out on it.
+_KEEPALIVE_SECONDS = 4
+
+
+async def open_gateway(
+    settings: Settings, environ: Mapping[str, str], configuration: Configuration, app: web.Application
+) -> AsyncIterator[None]:
+    """Open what the handlers share, and close it when the application ends."""
+    metrics = Metrics(environ.get(DIRECTORY_VARIABLE))
+    metrics.routing_budget(settings.routing_budget_ms / 1000 if settings.enabled else 0)
+    async with AsyncExitStack() as opened:
+        decision_log = open_decision_log(settings, metrics)
+        opened.push_async_callback(decision_log.close)
+        tracing = _open_tracing(settings)
+        opened.push_async_callback(asyncio.to_thread, tracing.close)
+        session = await opened.enter_async_context(_client_session())
+        live = LiveGateway(
+            Gateway(
+                settings=settings,
+                upstreams=configuration.upstreams,
+                session=session,
+                metrics=metrics,
+                admission=Admission(metrics),
+                decision_log=decision_log,
+                tracing=tracing,
+                stored=StoredResponses(session),
+                routing=_open_routing(
+                    settings, configuration, opened, metrics=metrics, decision_log=decision_log, tracing=tracing
+                ),
+            ),
+            environ,
+            configuration.contents,
+        )
+        opened.push_async_callback(live.close)
+        health = UpstreamHealth(
+            session, lambda: live.current.upstreams, metrics, interval_seconds=settings.health_interval_seconds
+        )
+        opened.push_async_callback(health.close)
+        app[LIVE_GATEWAY], app[HEALTH] = live, health
+        yield
+
+
+def _client_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS),
+        auto_decompress=False,
+        skip_auto_headers=SKIP_AUTO_HEADERS,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+def _open_tracing(settings: Settings) -> Tracing:
+    if not settings.tracing:
+        return NoTracing()
+    from router_proxy.record.opentelemetry_tracing import OpenTelemetryTracing  # noqa: PLC0415 - nothing of it while off
+
+    return OpenTelemetryTracing()
+
+
+def _open_routing(
+    settings: Settings,
+    configuration: Configuration,
+    opened: AsyncExitStack,
+    *,
+    metrics: Metrics,
+    decision_log: DecisionLog,
+    tracing: Tracing,
+) -> Routing | None:
+    if configuration.policy is None:
+        return None
+    cache = DecisionCache(limit=settings.cache_entries, seconds=settings.cache_seconds)
+    router = RouterClient(
+        settings.triton_url,
+        ca_file=settings.triton_ca_file,
+        breaker=Breaker(failures=settings.breaker_failures, pause_seconds=settings.breaker_pause_seconds),
+        cache=cache if settings.cache_entries else None,
+        in_flight_limit=settings.routing_in_flight,
+        metrics=metrics,
+        tracing=tracing,
+    )
+    opened.push_async_callback(router.close)
+    shadow = Shadow(
+        router,
+        metrics,
+        decision_log,
+        tracing=tracing,
+        queue_limit=settings.shadow_queue,
+        budget_seconds=settings.routing_budget_ms / 1000,
+    )
+    opened.push_async_callback(shadow.close)
+    canaries = _open_canaries(settings, configuration.canaries, router, metrics)
+    if canaries is not None:
+        opened.push_async_callback(canaries.close)
+    return Routing(policy=configuration.policy, router=router, shadow=shadow, canaries=canaries)
+
+
+def _open_canaries(
+    settings: Settings, form: CanariesForm | None, router: RouterClient, metrics: Metrics
+) -> Canaries | None:
+    if form is None:
+        return None
+    return Canaries(
+        router,
+        metrics,
+        form,
+        interval_seconds=settings.canary_seconds,
+        limit_seconds=settings.routing_budget_ms / 1000,
+    )

@@ -1,0 +1,72 @@
+"""Any other path that names a model: forwarded to the upstream that serves it, unrouted and uncounted."""
+
+from aiohttp import web
+
+from router_proxy.errors import RequestInvalid, RouteUnknown
+from router_proxy.forwarding.delivery import deliver
+from router_proxy.gateway import Gateway
+from router_proxy.record.exchange import REQUEST_ID, Exchange
+from router_proxy.reloading import gateway_of
+from router_proxy.request.arrival import read_bytes
+from router_proxy.request.body import multipart_model, read_body
+from router_proxy.upstreams.placement import Choice, Plan, as_asked
+
+# What vLLM serves outside /v1.
+PATHS = (
+    *("/tokenize", "/detokenize", "/pooling", "/classify", "/score", "/rerank", "/v2/rerank", "/v2/embed"),
+    *("/generative_scoring", "/inference/v1/generate", "/cohere/v2/chat"),
+)
+
+# An operator's, not a client's: they load files of the server's.
+_CLOSED = frozenset({"/v1/load_lora_adapter", "/v1/unload_lora_adapter"})
+
+
+async def pass_on(request: web.Request) -> web.StreamResponse:
+    gateway = gateway_of(request)
+    _check_path(request)
+    with gateway.admission.admit(request, gateway.upstreams):
+        raw = await read_bytes(
+            request, limit_bytes=gateway.upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds
+        )
+        upstream = gateway.upstreams.serving(_requested_model(request, raw))
+        return await _deliver(request, gateway, as_asked(raw, upstream))
+
+
+async def pass_on_by_id(request: web.Request) -> web.StreamResponse:
+    """Pass on what is about one stored response to who keeps it; where nobody does, some upstream says so."""
+    gateway = gateway_of(request)
+    upstreams = gateway.upstreams
+    _check_path(request)
+    with gateway.admission.admit(request, upstreams):
+        raw = await read_bytes(
+            request, limit_bytes=gateway.upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds
+        )
+        holder = await gateway.stored.find(request.match_info["id"], upstreams)
+        choice = (
+            Choice(upstream=holder.upstream, endpoint=holder.endpoint)
+            if holder
+            else Choice(upstream=upstreams.serving(next(iter(upstreams))))
+        )
+        return await _deliver(request, gateway, Plan(raw=raw, choices=[choice]))
+
+
+async def _deliver(request: web.Request, gateway: Gateway, plan: Plan) -> web.StreamResponse:
+    exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
+    try:
+        return await deliver(request, gateway.session, plan, exchange, tracing=gateway.tracing)
+    finally:
+        gateway.metrics.upstreams_asked(exchange)
+
+
+def _check_path(request: web.Request) -> None:
+    """Refuse what a server, or a proxy before it, may take for a path that is none of the client's business."""
+    if request.path in _CLOSED or {".", ".."} & set(request.path.split("/")):
+        raise RouteUnknown(f"There is nothing at {request.method} {request.path}.")
+
+
+def _requested_model(request: web.Request, raw: bytes) -> str:
+    is_form = request.content_type.startswith("multipart/")
+    model = multipart_model(raw, request.headers["Content-Type"]) if is_form else read_body(raw).model
+    if model is None:
+        raise RequestInvalid("model: expected the name of a model, got none", code="missing_model", param="model")
+    return model

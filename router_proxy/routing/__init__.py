@@ -1,0 +1,1 @@
+"""Asking Triton for a decision within the budget, and remembering the answer."""

@@ -1,0 +1,137 @@
+"""Where a request may go, in order: the target decided on, its fallbacks, and others when the target cannot take it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import msgspec
+
+from router_proxy.request.body import with_model, with_params
+from router_proxy.request.needs import Needs, read_needs, shortfall
+from routing_policy.policy import Policy, Target, policy_targets
+
+from .upstreams import Endpoint, Upstream, Upstreams
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream that may answer; without a target the request goes there as its caller wrote it.
+
+    With `endpoint` only that one will do.
+    """
+
+    upstream: Upstream
+    target: Target | None = None
+    endpoint: Endpoint | None = None
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        return [self.endpoint] if self.endpoint else self.upstream.ranked_endpoints()
+
+    @property
+    def name(self) -> str:
+        return self.target.name if self.target else self.upstream.name
+
+
+def _nowhere(_: Choice) -> Choice | None:
+    return None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The choices in the order to try them. `lacking` says what kept the decided target from being the first;
+    `is_capped`, that the target had no room for one more.
+
+    `roomier` gives another choice when one finds the request too long.
+    """
+
+    raw: bytes
+    choices: Sequence[Choice]
+    merges_params: bool = False
+    lacking: str | None = None
+    is_capped: bool = False
+    roomier: Callable[[Choice], Choice | None] = _nowhere
+
+    def body_for(self, choice: Choice) -> bytes:
+        if choice.target is None:
+            return self.raw
+        merged = with_params(self.raw, choice.target.params) if self.merges_params else self.raw
+        return with_model(merged, choice.target.model)
+
+    def only(self, choice: Choice) -> "Plan":
+        return msgspec.structs.replace(self, choices=[choice], roomier=_nowhere)
+
+
+def as_asked(raw: bytes, upstream: Upstream) -> Plan:
+    """Return the plan of a request that its caller placed: there, or nowhere."""
+    return Plan(raw=raw, choices=[Choice(upstream=upstream)])
+
+
+def continued(raw: bytes, upstream: Upstream, endpoint: Endpoint) -> Plan:
+    """Return the plan of a request that goes on from what only `endpoint` knows."""
+    return Plan(raw=raw, choices=[Choice(upstream=upstream, target=_plain(upstream.name), endpoint=endpoint)])
+
+
+def place(raw: bytes, target: Target, *, policy: Policy, upstreams: Upstreams, merges_params: bool) -> Plan:
+    """Return the plan of a request that the router placed; where nobody can take it, the target says so itself."""
+    needs = read_needs(raw)
+    lacking = _lacking(needs, upstreams, target)
+    backups = _able(needs, upstreams, _fallbacks(upstreams, target))
+    targets = [target, *backups]
+    if lacking is not None:
+        targets = [*backups, *_able(needs, upstreams, policy_targets(policy).values())]
+    relief = _relief(needs, upstreams, (targets or [target])[0], policy.abstain)
+    return Plan(
+        raw=raw,
+        choices=[_choice(upstreams, each) for each in _one_each(relief or targets or [target])],
+        merges_params=merges_params,
+        lacking=lacking if targets else None,
+        is_capped=bool(relief),
+        roomier=partial(_roomier, needs, upstreams, policy),
+    )
+
+
+def _roomier(needs: Needs, upstreams: Upstreams, policy: Policy, refused: Choice) -> Choice | None:
+    """Return the choice with the most context among those with more than `refused` and all else that is needed."""
+    whatever_length = msgspec.structs.replace(needs, tokens=0)
+    targets = _able(whatever_length, upstreams, policy_targets(policy).values())
+    able = [_choice(upstreams, target) for target in targets]
+    roomier = [choice for choice in able if _room(choice) > _room(refused)]
+    return max(roomier, key=_room, default=None)
+
+
+def _relief(needs: Needs, upstreams: Upstreams, first: Target, abstain: Target) -> list[Target]:
+    """Return where a request goes instead when its first target is full: the abstain target, if that can take it."""
+    if not upstreams.serving(first.model).is_full or first.model == abstain.model:
+        return []
+    relief = _able(needs, upstreams, [abstain])
+    return [*relief, *_able(needs, upstreams, _fallbacks(upstreams, abstain))] if relief else []
+
+
+def _fallbacks(upstreams: Upstreams, target: Target) -> list[Target]:
+    return [_plain(name) for name in upstreams.serving(target.model).fallbacks]
+
+
+def _one_each(targets: Iterable[Target]) -> Iterable[Target]:
+    """Return the first target of each upstream: one that failed is not asked the same again."""
+    first: dict[str, Target] = {}
+    for target in targets:
+        first.setdefault(target.model, target)
+    return first.values()
+
+
+def _able(needs: Needs, upstreams: Upstreams, targets: Iterable[Target]) -> list[Target]:
+    return [target for target in targets if _lacking(needs, upstreams, target) is None]
+
+
+def _lacking(needs: Needs, upstreams: Upstreams, target: Target) -> str | None:
+    return shortfall(needs, upstreams.serving(target.model).abilities)
+
+
+def _room(choice: Choice) -> int:
+    return choice.upstream.abilities.max_tokens or 0
+
+
+def _choice(upstreams: Upstreams, target: Target) -> Choice:
+    return Choice(upstream=upstreams.serving(target.model), target=target)
+
+
+def _plain(model: str) -> Target:
+    return Target(name=model, model=model, params={})

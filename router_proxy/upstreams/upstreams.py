@@ -1,0 +1,157 @@
+"""The LLM servers while the proxy runs: which endpoint takes the next request, and which are left alone."""
+
+import ssl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from router_proxy.configuration.settings import read_secret
+from router_proxy.configuration.upstreams_file import Timeouts, UpstreamForm, UpstreamsForm
+from router_proxy.errors import ConfigurationInvalid, RouteUnknown
+from router_proxy.request.needs import Abilities
+
+from .breaker import Breaker
+
+_FAILURES_IN_A_ROW = 5
+_PAUSE_SECONDS = 2.0
+
+
+class Endpoint:
+    """One URL of an upstream, with the requests it is working on. `is_down` and `max_model_len` come from checks."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.outstanding = 0
+        self.last_begun = 0.0
+        self.breaker = Breaker(failures=_FAILURES_IN_A_ROW, pause_seconds=_PAUSE_SECONDS)
+        self.is_down = False
+        self.was_slow = False
+        self.max_model_len: int | None = None
+
+    @property
+    def is_known_dead(self) -> bool:
+        return self.is_down or self.breaker.is_open
+
+    def url_for(self, path_and_query: str) -> URL:
+        """Return where `path_and_query`, exactly as the client sent it, lies on this endpoint."""
+        return URL(self.url.rstrip("/") + path_and_query, encoded=True)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        self.outstanding += 1
+        self.last_begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.outstanding -= 1
+
+
+class Upstream:
+    """An LLM server under the model name it serves."""
+
+    def __init__(
+        self,
+        name: str,
+        form: UpstreamForm,
+        *,
+        api_key: str | None,
+        endpoints: Sequence[Endpoint],
+        trust: ssl.SSLContext | None,
+    ) -> None:
+        self.name = name
+        self.endpoints = endpoints
+        self.timeouts: Timeouts = form.timeouts
+        self.connect_timeout = aiohttp.ClientTimeout(connect=form.timeouts.connect)
+        self.fallbacks = tuple(form.fallbacks)
+        self.keeps_credentials = form.auth == "passthrough"
+        self.own_headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self.trust: ssl.SSLContext | bool = trust or True  # True: what the system trusts
+        self._form = form
+        self._modalities = frozenset(form.modalities)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many requests are under way here as the router may bring it to."""
+        limit = self._form.max_in_flight
+        return limit is not None and sum(endpoint.outstanding for endpoint in self.endpoints) >= limit
+
+    @property
+    def is_known_dead(self) -> bool:
+        return all(endpoint.is_known_dead for endpoint in self.endpoints)
+
+    @property
+    def abilities(self) -> Abilities:
+        """What this upstream can take, its context length as configured or else as its endpoints say."""
+        reported = [each.max_model_len for each in self.endpoints if each.max_model_len is not None]
+        return Abilities(
+            modalities=self._modalities,
+            tools=self._form.tools,
+            max_tokens=self._form.max_model_len or min(reported, default=None),
+        )
+
+    def ranked_endpoints(self) -> list[Endpoint]:
+        """Return the endpoints in the order to try them: up, least outstanding, longest idle first."""
+        return sorted(self.endpoints, key=lambda each: (each.is_down, each.outstanding, each.last_begun))
+
+
+class Upstreams:
+    """Every configured upstream by name."""
+
+    def __init__(
+        self, form: UpstreamsForm, environ: Mapping[str, str], file: Path, previous: "Upstreams | None" = None
+    ) -> None:
+        known = previous.endpoints_by_place() if previous else {}
+        self._by_name = {
+            name: Upstream(
+                name,
+                upstream,
+                api_key=_api_key(name, upstream, environ, file),
+                trust=_trust(name, upstream, file),
+                endpoints=[known.get((name, url)) or Endpoint(url) for url in upstream.endpoints],
+            )
+            for name, upstream in form.upstreams.items()
+        }
+        self.client_keys = {
+            variable: read_secret(environ, variable, f"{file}: $.client_keys_env").encode()
+            for variable in form.client_keys_env
+        }
+        self.limits = form.limits
+        self.rejects_on_classifier_error = form.on_classifier_error == "reject"
+
+    def endpoints_by_place(self) -> dict[tuple[str, str], Endpoint]:
+        return {
+            (upstream.name, endpoint.url): endpoint
+            for upstream in self._by_name.values()
+            for endpoint in upstream.endpoints
+        }
+
+    def __contains__(self, model: str) -> bool:
+        return model in self._by_name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def serving(self, model: str) -> Upstream:
+        if upstream := self._by_name.get(model):
+            return upstream
+        raise RouteUnknown(f"The model {model!r} does not exist.", code="model_not_found", param="model")
+
+
+def _trust(name: str, form: UpstreamForm, file: Path) -> ssl.SSLContext | None:
+    if form.ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=form.ca_file)
+    except OSError as exc:  # ssl.SSLError is one too
+        place = f"$.upstreams.{name}.ca_file"
+        raise ConfigurationInvalid(str(file), f"{place}: expected certificates in {form.ca_file}: {exc}") from exc
+
+
+def _api_key(name: str, form: UpstreamForm, environ: Mapping[str, str], file: Path) -> str | None:
+    if form.api_key_env is None:
+        return None
+    return read_secret(environ, form.api_key_env, f"{file}: $.upstreams.{name}.api_key_env")
