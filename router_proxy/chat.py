@@ -10,7 +10,7 @@ from router_proxy.request.body import JsonBody, read_body
 from router_proxy.request.modes import MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
 from router_proxy.request.surfaces import Surface
 from router_proxy.routing.asking import decide
-from router_proxy.routing.router_client import text_to_send
+from router_proxy.routing.triton_call import text_to_send
 from router_proxy.upstreams.placement import Plan, as_asked, continued, place
 from router_proxy.upstreams.stored_responses import Holder, continued_id
 from router_proxy.upstreams.upstreams import Upstream

@@ -79,7 +79,7 @@ def _client_session() -> aiohttp.ClientSession:
 def _open_tracing(settings: Settings) -> Tracing:
     if not settings.tracing:
         return NoTracing()
-    from router_proxy.record.opentelemetry_tracing import OpenTelemetryTracing  # noqa: PLC0415 - nothing of it while off
+    from router_proxy.record.opentelemetry_tracing import OpenTelemetryTracing
 
     return OpenTelemetryTracing()
 

@@ -14,7 +14,8 @@ from router_proxy.configuration.settings import Settings
 from router_proxy.configuration.upstreams_file import load_upstreams
 from router_proxy.upstreams.upstreams import Upstreams
 from routing_policy.errors import RoutingPolicyError
-from routing_policy.policy import Policy, check_served
+from routing_policy.policy import Policy
+from routing_policy.policy_checks import check_served
 from routing_policy.policy_file import load_policy
 
 from .errors import ConfigurationInvalid

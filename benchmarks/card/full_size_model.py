@@ -35,7 +35,7 @@ def write_random(directory: Path, sizes: Sizes = BASE) -> Path:
     """Write a checkpoint of these sizes with the tokenizer of the bundled classifier."""
     tokenizer = load_tokenizer(newest_version(_TOKENIZER))
     with quiet_libraries():
-        from transformers import ModernBertConfig, ModernBertForSequenceClassification  # noqa: PLC0415 - warns
+        from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
         config = ModernBertConfig(id2label=_LABELS, label2id={name: index for index, name in _LABELS.items()})
         config.update({**msgspec.to_builtins(sizes), "vocab_size": max(config.vocab_size, tokenizer.get_vocab_size())})

@@ -92,7 +92,7 @@ def onnx_runs(graph: Path, device: Device, threads: int = 0) -> RunOf:
 
 def torch_runs(checkpoint: Path, device: Device) -> RunOf:
     with quiet_libraries():
-        from transformers import AutoModelForSequenceClassification  # noqa: PLC0415 - warns
+        from transformers import AutoModelForSequenceClassification
 
         model = AutoModelForSequenceClassification.from_pretrained(checkpoint).eval().to(device.torch)
     model = model.half() if device.half else model

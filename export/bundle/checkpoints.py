@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from tokenizers import Tokenizer
 
-from export.classifier.inference import read_tokenizer
 from export.classifier.third_party import quiet_libraries
 from export.errors import CheckpointUnavailable, CheckpointUnsupported
 from routing_policy.scoring import ProblemType
@@ -66,8 +65,8 @@ def _download(model: str, revision: str | None) -> Checkpoint:
 
 
 def _snapshot(model: str, revision: str | None, weights: str) -> Path:
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - an extra that `--help` must not need
-    from huggingface_hub.errors import (  # noqa: PLC0415 - as above
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
@@ -139,6 +138,8 @@ def _max_length(directory: Path, config: dict[str, Any]) -> int:
 
 def load_tokenizer(checkpoint: Path) -> Tokenizer:
     """Load tokenizer.json of the checkpoint, or convert the slow tokenizer it has instead."""
+    from export.classifier.inference import read_tokenizer
+
     file = checkpoint / "tokenizer.json"
     tokenizer = read_tokenizer(file) if file.is_file() else _convert(checkpoint)
     tokenizer.no_truncation()
@@ -147,7 +148,7 @@ def load_tokenizer(checkpoint: Path) -> Tokenizer:
 
 
 def _convert(checkpoint: Path) -> Tokenizer:
-    from transformers import AutoTokenizer  # noqa: PLC0415 - takes seconds, and `--help` must not need it
+    from transformers import AutoTokenizer
 
     try:
         with quiet_libraries():

@@ -48,7 +48,7 @@ def exporter_versions() -> dict[str, str]:
 
 
 def _run_optimum(checkpoint: Path, output: Path) -> None:
-    from optimum.exporters.onnx import main_export  # noqa: PLC0415 - takes seconds, and `--help` must not need it
+    from optimum.exporters.onnx import main_export
 
     try:
         main_export(

@@ -64,8 +64,8 @@ def require_parity(parity: Parity, tolerance: float) -> None:
 
 def torch_logits(checkpoint: Path, ids: list[list[int]]) -> Logits:
     """Run the checkpoint in PyTorch, each text alone and without padding: the reading every layout must repeat."""
-    import torch  # noqa: PLC0415 - takes seconds, and `--help` must not need it
-    from transformers import AutoModelForSequenceClassification  # noqa: PLC0415 - as above
+    import torch
+    from transformers import AutoModelForSequenceClassification
 
     with quiet_libraries(), torch.inference_mode():
         model = AutoModelForSequenceClassification.from_pretrained(checkpoint, local_files_only=True)

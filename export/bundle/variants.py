@@ -113,7 +113,7 @@ def _convert(graph: Path, precision: Precision, method: Int8Method | None) -> on
 
 def _to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Store weights and compute in float16; inputs stay int64 and the output stays float32."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415 - slow to import
+    from onnxruntime.transformers.float16 import convert_float_to_float16
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one per constant too small for float16: the gate judges what it did

@@ -30,10 +30,10 @@ def calibrate() -> None:
 @shows_errors
 def temperature(*, directory: Path, data: Path, label_field: str | None, output: Path) -> None:
     """Copy the bundle in DIRECTORY with the temperature that makes its confidence match how often it is right."""
-    from export.classifier.prompt_files import read_evaluation_rows  # noqa: PLC0415 - as above
-    from routing_policy.bundle import read_bundle  # noqa: PLC0415 - see `export.commands`
+    from export.classifier.prompt_files import read_evaluation_rows
+    from routing_policy.bundle import read_bundle
 
-    from .temperature import recalibrate  # noqa: PLC0415 - as above
+    from .temperature import recalibrate
 
     rows = read_evaluation_rows(data, read_bundle(directory).labels, label_field)
     bundle, result = recalibrate(directory, output, rows)
@@ -66,10 +66,10 @@ def policy(
     log: Path | None,
 ) -> None:
     """Print the change to the policy FILE that meets --max-share or --min-precision, as a diff for `patch`."""
-    from routing_policy.policy_file import load_policy  # noqa: PLC0415 - see `export.commands`
+    from routing_policy.policy_file import load_policy
 
-    from .cutoffs import choose_cutoff, cutoff_paths  # noqa: PLC0415 - as above
-    from .policy_edit import unified_diff, with_values  # noqa: PLC0415 - as above
+    from .cutoffs import choose_cutoff, cutoff_paths
+    from .policy_edit import unified_diff, with_values
 
     loaded = load_policy(file)
     goal = _goal(loaded, target, max_share, min_precision)
@@ -81,7 +81,7 @@ def policy(
 
 
 def _goal(policy: "Policy", target: str | None, max_share: float | None, min_precision: float | None) -> "Goal":
-    from .cutoffs import Goal, default_target, targets_with_cutoff  # noqa: PLC0415 - as above
+    from .cutoffs import Goal, default_target, targets_with_cutoff
 
     chosen = target or default_target(policy)
     allowed = sorted(targets_with_cutoff(policy))
@@ -97,11 +97,12 @@ def _goal(policy: "Policy", target: str | None, max_share: float | None, min_pre
 def _judged(
     policy: "Policy", goal: "Goal", labelled: tuple[Path | None, Path | None, str | None], log: Path | None
 ) -> "list[Judged]":
-    from export.classifier.inference import open_classifier  # noqa: PLC0415 - as above
-    from export.classifier.prompt_files import read_evaluation_rows  # noqa: PLC0415 - as above
-    from routing_policy.policy import BinaryPolicy, check_labels, policy_labels  # noqa: PLC0415 - as above
+    from export.classifier.inference import open_classifier
+    from export.classifier.prompt_files import read_evaluation_rows
+    from routing_policy.policy import BinaryPolicy, policy_labels
+    from routing_policy.policy_checks import check_labels
 
-    from .scores import judge, read_decision_log  # noqa: PLC0415 - as above
+    from .scores import judge, read_decision_log
 
     directory, data, label_field = labelled
     if directory is not None and data is not None and log is None:

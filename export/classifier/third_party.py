@@ -9,8 +9,8 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Silence warnings and log lines of the export libraries; what they raise still comes through."""
-    from optimum.utils import logging as optimum_logging  # noqa: PLC0415 - an extra that `--help` must not need
-    from transformers.utils import logging as transformers_logging  # noqa: PLC0415 - as above
+    from optimum.utils import logging as optimum_logging
+    from transformers.utils import logging as transformers_logging
 
     levels = [(library, library.get_verbosity()) for library in (optimum_logging, transformers_logging)]
     with warnings.catch_warnings():

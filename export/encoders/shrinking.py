@@ -83,7 +83,7 @@ def unigram_tokenizer(pieces: Sequence[Piece]) -> Tokenizer:
 
 def _read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     with quiet_libraries():
-        from transformers import AutoModel  # noqa: PLC0415 - slow to import
+        from transformers import AutoModel
 
         model = AutoModel.from_pretrained(folder, local_files_only=True)
     if model.config.model_type != "bert":
@@ -119,7 +119,7 @@ def _used_rows(encoder: Encoder, ids: dict[str, int], texts: Iterable[str]) -> l
 
 def _model(encoder: Encoder, rows: list[int], layers: int) -> Any:
     with quiet_libraries():
-        from transformers import BertConfig, BertModel  # noqa: PLC0415 - slow to import
+        from transformers import BertConfig, BertModel
 
     if layers > encoder.config["num_hidden_layers"]:
         raise CheckpointUnsupported(

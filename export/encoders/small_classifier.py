@@ -33,7 +33,7 @@ class SmallShape(msgspec.Struct, frozen=True, kw_only=True):
 def new_classifier(shape: SmallShape, tokenizer: Tokenizer, labels: list[str]) -> Any:
     """Return an untrained ModernBertForSequenceClassification with mean pooling over the text's tokens."""
     with quiet_libraries():
-        from transformers import ModernBertConfig, ModernBertForSequenceClassification  # noqa: PLC0415 - slow to import
+        from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
     config = ModernBertConfig(
         vocab_size=tokenizer.get_vocab_size(),
@@ -80,7 +80,7 @@ def start_embeddings(classifier: Any, tokenizer: Tokenizer, donor: Path, donor_t
 def _donor_rows(tokenizer: Tokenizer, donor: Path, donor_tokenizer: Tokenizer) -> torch.Tensor:
     """Return float32 [pieces of `tokenizer`, donor hidden size], rows in the order of the ids."""
     with quiet_libraries():
-        from transformers import AutoModel  # noqa: PLC0415 - slow to import
+        from transformers import AutoModel
 
         source = AutoModel.from_pretrained(donor).get_input_embeddings().weight.detach()
     vocabulary = donor_tokenizer.get_vocab()

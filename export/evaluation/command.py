@@ -31,13 +31,13 @@ def eval_command(
     resamples: int,
 ) -> None:
     """Measure the bundle in DIRECTORY on labelled prompts, beside simpler ways to decide."""
-    import msgspec  # noqa: PLC0415 - see `export.commands`
+    import msgspec
 
-    from export.classifier.prompt_files import SHIPPED_PROMPTS, read_evaluation_rows  # noqa: PLC0415 - as above
-    from routing_policy.bundle import read_bundle  # noqa: PLC0415 - as above
+    from export.classifier.prompt_files import SHIPPED_PROMPTS, read_evaluation_rows
+    from routing_policy.bundle import read_bundle
 
-    from .evaluation import EvaluationOptions, evaluate  # noqa: PLC0415 - torch, which `--help` must not need
-    from .report import html_report, text_report  # noqa: PLC0415 - as above
+    from .evaluation import EvaluationOptions, evaluate
+    from .report import html_report, text_report
 
     labels = read_bundle(directory).labels
     rows = read_evaluation_rows(data or SHIPPED_PROMPTS, labels, label_field)

@@ -68,9 +68,9 @@ def label_command(  # noqa: PLR0913 - one argument per option
 
     The logs need text: SEMROUTER_DECISION_LOG_TEXT=true. Without --judge every label is null, for you to fill in.
     """
-    from .labelling import choose_labels, labelled_rows, of_labels, write_rows  # noqa: PLC0415 - see `export.commands`
-    from .log_prompts import read_log_prompts  # noqa: PLC0415 - as above
-    from .prompt_choice import Wanted, choose, sample  # noqa: PLC0415 - as above
+    from .labelling import choose_labels, labelled_rows, of_labels, write_rows
+    from .log_prompts import read_log_prompts
+    from .prompt_choice import Wanted, choose, sample
 
     judge = _judge(url, judge_model, judge_key_env, in_flight)
     meanings = dict(_meaning(text) for text in meaning)
@@ -89,9 +89,9 @@ def label_command(  # noqa: PLR0913 - one argument per option
 
 def _left(prompts: "list[LoggedPrompt]", without: tuple[Path, ...]) -> "list[LoggedPrompt]":
     """Return the prompts whose text stands in none of the files."""
-    from export.classifier.prompt_files import read_texts  # noqa: PLC0415 - as above
+    from export.classifier.prompt_files import read_texts
 
-    from .log_prompts import text_key  # noqa: PLC0415 - as above
+    from .log_prompts import text_key
 
     taken = {text_key(text) for file in without for text in read_texts(file)}
     left = [prompt for prompt in prompts if text_key(prompt.text) not in taken]
@@ -101,7 +101,7 @@ def _left(prompts: "list[LoggedPrompt]", without: tuple[Path, ...]) -> "list[Log
 
 
 def _judge(url: str | None, model: str | None, key_variable: str | None, in_flight: int) -> "Judge | None":
-    from .judge import Judge  # noqa: PLC0415 - as above
+    from .judge import Judge
 
     if (url is None) != (model is None):
         raise click.UsageError("--judge and --judge-model need each other")
@@ -126,7 +126,7 @@ def _labels(
     judge: "Judge | None", chosen: "Sequence[Chosen]", labels: list[str], meanings: dict[str, str]
 ) -> list[str | None]:
     """Return what the judge says; without one, or from where it stopped answering, there is no label."""
-    from .judge import instruction, judge_texts  # noqa: PLC0415 - as above
+    from .judge import instruction, judge_texts
 
     if judge is None:
         return [None] * len(chosen)
@@ -151,7 +151,7 @@ def _show_choice(found: "LogPrompts", chosen: "Sequence[Chosen]", wanted: int) -
 
 
 def _show_labels(rows: "list[LabelledRow]", output: Path) -> None:
-    from .labelling import agreement  # noqa: PLC0415 - as above
+    from .labelling import agreement
 
     labelled = sum(row.label is not None for row in rows)
     unlabelled = len(rows) - labelled

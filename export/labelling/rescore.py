@@ -30,7 +30,7 @@ def rescore_command(*, logs: tuple[Path, ...], directory: Path, output: Path) ->
 
     Where requests went, and what they cost, stays: `policy replay` tells what the bundle would have changed.
     """
-    from export.classifier.inference import open_classifier  # noqa: PLC0415 - see `export.commands`
+    from export.classifier.inference import open_classifier
 
     classifier = open_classifier(directory)
     lines = (line for log in logs for placed in read_log(log) if (line := _decode(placed)) is not None)
@@ -59,7 +59,7 @@ def _write(classifier: "Classifier", lines: Iterator[dict[str, Any]], output: Pa
 
 def rescore(classifier: "Classifier", lines: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the lines without their text; what has none is left without scores."""
-    from export.classifier.inference import classify  # noqa: PLC0415 - as above
+    from export.classifier.inference import classify
 
     texts = [line["text"] for line in lines if _has_text(line)]
     scores = iter(classify(classifier, texts)) if texts else iter(())

@@ -11,7 +11,7 @@ from export.classifier.inference import Classifier, classify, open_classifier, r
 from export.errors import BundleRejected, GraphUnusable, TokenizerUnusable
 from routing_policy.bundle import Bundle
 from routing_policy.errors import BundleInvalid
-from routing_policy.policy import label_errors
+from routing_policy.policy_checks import label_errors
 from routing_policy.policy_file import load_policy
 
 # fp16 on a GPU and int8 on another CPU move a score by some thousandths; other weights move it by tenths.

@@ -52,7 +52,7 @@ def train_command(**options: Any) -> None:
     and vocabulary of a BERT (--init-embeddings). Examples of the project's guide are left out of the data.
     At the end --output holds report.html and evaluation.json on the prompts to stop by, and more on sources held out.
     """
-    from .run import TrainingRequest, run_training  # noqa: PLC0415 - torch, which `--help` must not need
+    from .run import TrainingRequest, run_training
 
     labels = options.pop("labels")
     weights = dict(_source_weight(text) for text in options.pop("source_weight"))

@@ -185,7 +185,7 @@ def score(
 def save_checkpoint(student: Student, folder: Path) -> None:
     """Write what `semrouter export` reads: weights, config.json, tokenizer.json and tokenizer_config.json."""
     with quiet_libraries():
-        from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 - slow to import
+        from transformers import PreTrainedTokenizerFast
 
     student.classifier.save_pretrained(folder)
     names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}

@@ -40,7 +40,7 @@ class TeacherNetwork(nn.Module):
     def __init__(self, folder: Path, labels: int, topics: int) -> None:
         super().__init__()
         with quiet_libraries():
-            from transformers import AutoModel  # noqa: PLC0415 - slow to import
+            from transformers import AutoModel
 
             self.encoder = AutoModel.from_pretrained(
                 folder, add_pooling_layer=False, attention_probs_dropout_prob=0.0, attn_implementation="eager"

@@ -47,7 +47,7 @@ def locate_base(base: str) -> Checkpoint:
 def load_base(checkpoint: Path, labels: list[str]) -> Base:
     """Load the classifier to fine-tune; its last layer is new when it has another number of labels."""
     with quiet_libraries():
-        from transformers import AutoConfig, AutoModelForSequenceClassification  # noqa: PLC0415 - slow to import
+        from transformers import AutoConfig, AutoModelForSequenceClassification
 
         try:
             config = AutoConfig.from_pretrained(checkpoint, local_files_only=True)

@@ -13,7 +13,7 @@ import msgspec
 from prometheus_client.utils import floatToGoString
 
 from router_proxy.record.log_parts import PlacedLine
-from router_proxy.record.metrics import CONFIDENCE_BOUNDS
+from router_proxy.record.metric_catalogue import CONFIDENCE_BOUNDS
 
 from .lines import read_lines
 

@@ -17,7 +17,8 @@ from local.logs.replay_text import cost_line, replay_lines
 from local.stack.stack import CHECKOUT
 from routing_policy.errors import PolicyInvalid
 from routing_policy.explanation import explain
-from routing_policy.policy import Policy, label_errors
+from routing_policy.policy import Policy
+from routing_policy.policy_checks import label_errors
 from routing_policy.policy_file import load_cases, load_policy
 from routing_policy.policy_forms import CaseForm
 

@@ -13,7 +13,8 @@ from router_proxy.errors import ConfigurationInvalid
 from routing_policy.bundle import Bundle, read_bundle
 from routing_policy.errors import BundleInvalid, PolicyInvalid
 from routing_policy.keywords import KEYWORD
-from routing_policy.policy import Policy, label_errors, policy_warnings, softmax_warnings, target_errors
+from routing_policy.policy import Policy
+from routing_policy.policy_checks import label_errors, policy_warnings, softmax_warnings, target_errors
 from routing_policy.policy_file import load_cases, parse_policy, read_policy_file
 
 Severity = Literal["error", "warning"]

@@ -13,7 +13,7 @@ from router_proxy.request.arrival import read_budget_seconds, read_bytes
 from router_proxy.request.needs import read_needs, shortfall
 from router_proxy.request.surfaces import read_any_ask
 from router_proxy.routing.asking import decide
-from router_proxy.routing.router_client import text_to_send
+from router_proxy.routing.triton_call import text_to_send
 from router_proxy.upstreams.placement import place
 from router_proxy.upstreams.upstreams import Upstreams
 from routing_policy.decision import DecisionDocument

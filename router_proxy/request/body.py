@@ -1,8 +1,7 @@
 """Reading a JSON body and rewriting only its `model`: every other byte reaches the upstream as the client wrote it."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from email.message import Message
 from typing import Any, TypeVar
 
@@ -10,20 +9,10 @@ import msgspec
 
 from router_proxy.errors import RequestInvalid
 
+from .json_members import insert_first, model_spans, only_model_span
+
 _MODEL_PART = re.compile(rb'content-disposition:[^\r\n]*;\s*name="?model"?\s*(?:;|\r\n)', re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
-
-
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_SPACE = rb"[ \t\n\r]*+"
-_MEMBER_NAME = re.compile(_SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
-_SCALAR = re.compile(_STRING + rb"|[^][{},\" \t\n\r]++", re.DOTALL)
-_UP_TO_BRACKET = re.compile(rb'(?:[^][{}"]++|' + _STRING + rb")*+", re.DOTALL)
-_NEXT_MEMBER = re.compile(_SPACE + rb",")
-_OPENING = b"{["
-_MODEL_NAME = b'"model"'
-_TEXT_MEMBER = re.compile(_MODEL_NAME + _SPACE + rb":" + _SPACE + rb"(" + _STRING + rb"|null)", re.DOTALL)
-_ESCAPED_LETTER = re.compile(rb"\\u006[dDfF45cC]")  # of m, o, d, e, l
 
 
 class JsonBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +62,9 @@ def with_model(raw: bytes, model: str) -> bytes:
     """
     value = msgspec.json.encode(model)
     if _MODEL_FIELD.decode(raw).model is msgspec.UNSET:
-        return _insert_first(raw, b'"model":' + value)
-    only = _only_span(raw)
-    spans = [only] if only else _model_spans(raw)
+        return insert_first(raw, b'"model":' + value)
+    only = only_model_span(raw)
+    spans = [only] if only else model_spans(raw)
     pieces: list[bytes] = []
     copied = 0
     for start, end in spans:
@@ -97,52 +86,6 @@ def _merged(present: bytes | msgspec.Raw, wins: Any) -> bytes:
     for name, value in wins.items():
         members[name] = msgspec.Raw(_merged(members.get(name, b""), value))
     return msgspec.json.encode(members)
-
-
-def _insert_first(raw: bytes, member: bytes) -> bytes:
-    after_brace = raw.index(b"{") + 1
-    is_empty = _MEMBER_NAME.match(raw, after_brace) is None
-    return raw[:after_brace] + member + (b"" if is_empty else b",") + raw[after_brace:]
-
-
-def _only_span(raw: bytes) -> tuple[int, int] | None:
-    """Return where the one top-level `model` has its value, found without reading the rest.
-
-    None when another member may be called so too, and only reading in order can tell them apart.
-    """
-    start = raw.find(_MODEL_NAME)
-    if raw.find(_MODEL_NAME, start + 1) >= 0 or _ESCAPED_LETTER.search(raw):
-        return None
-    value = _TEXT_MEMBER.match(raw, start)
-    return value.span(1) if value else None
-
-
-def _model_spans(raw: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the values of top-level `model` members lie in `raw`, a valid JSON object."""
-    position = raw.index(b"{") + 1
-    while name := _MEMBER_NAME.match(raw, position):
-        end = _value_end(raw, name.end())
-        if _names_model(name[1]):
-            yield name.end(), end
-        comma = _NEXT_MEMBER.match(raw, end)
-        if comma is None:
-            return
-        position = comma.end()
-
-
-def _names_model(name: bytes) -> bool:
-    return name == _MODEL_NAME or (b"\\" in name and json.loads(name) == "model")
-
-
-def _value_end(raw: bytes, start: int) -> int:
-    if scalar := _SCALAR.match(raw, start):
-        return scalar.end()
-    position, depth = start + 1, 1
-    while depth:
-        position = _UP_TO_BRACKET.match(raw, position).end()  # type: ignore[union-attr]  # matches the empty string too
-        depth += 1 if raw[position] in _OPENING else -1
-        position += 1
-    return position
 
 
 def multipart_model(raw: bytes, content_type: str) -> str | None:

@@ -1,7 +1,6 @@
 """Asking Triton for a decision within a budget, over one gRPC channel that is never asked to cancel anything."""
 
 import asyncio
-import struct
 import time
 from functools import partial
 from pathlib import Path
@@ -9,19 +8,18 @@ from typing import Literal, Protocol
 
 import grpc
 import msgspec
-from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.grpc import service_pb2_grpc
 
-from router_proxy.errors import ClassifierFailed, ConfigurationInvalid
+from router_proxy.errors import ClassifierFailed
 from router_proxy.outcomes import Outcome
 from router_proxy.record.metrics import Metrics
 from router_proxy.record.tracing import Tracing
 from router_proxy.upstreams.breaker import Breaker
-from routing_policy.clipping import END_BYTES
 from routing_policy.decision import DecisionDocument
 
 from .decision_cache import DecisionCache, cache_key
+from .triton_call import failure_of, inference_request, open_channel, read_decision
 
-MODEL = "semantic_router"
 PROBE_TEXT = "Are you there?"
 PROBE_SECONDS = 0.3  # well under the second that a kubelet waits
 
@@ -29,20 +27,7 @@ PROBE_SECONDS = 0.3  # well under the second that a kubelet waits
 # (triton-inference-server/server#7368, #8034).
 _CALL_SECONDS = 30.0
 _CLOSE_SECONDS = 5.0
-_BYTES_LENGTH = struct.Struct("<I")
-_CHANNEL_OPTIONS = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 2000),  # a restarted Triton is found within two seconds
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.lb_policy_name", "round_robin"),  # dns:///triton:8001 in front of several pods uses them all
-    ("grpc.dns_min_time_between_resolutions_ms", 5000),  # a pod that took another's place, within five
-    ("grpc.enable_http_proxy", 0),
-)
 Call = asyncio.Task[DecisionDocument]
-_DOCUMENT = msgspec.json.Decoder(DecisionDocument)
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +59,7 @@ class RouterClient:
         metrics: Metrics,
         tracing: Tracing,
     ) -> None:
-        self._channel = _channel(url, ca_file)
+        self._channel = open_channel(url, ca_file)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._breaker = breaker
         self._cache = cache
@@ -177,10 +162,12 @@ class RouterClient:
         trace: dict[str, str] = {}
         self._tracing.carry(trace)
         try:
-            response = await self._stub.ModelInfer(_request(data), timeout=_CALL_SECONDS, metadata=tuple(trace.items()))
+            response = await self._stub.ModelInfer(
+                inference_request(data), timeout=_CALL_SECONDS, metadata=tuple(trace.items())
+            )
         except grpc.aio.AioRpcError as exc:
-            raise _failure(exc) from exc
-        decision = _decision(response)
+            raise failure_of(exc) from exc
+        decision = read_decision(response)
         self._metrics.policy_refused(refused=decision.policy_error is not None)
         return decision
 
@@ -200,49 +187,3 @@ class RouterClient:
             self._breaker.failed()
             self._metrics.router_failing(failing=self._breaker.is_open)
         return failure
-
-
-def _channel(url: str, ca_file: Path | None) -> grpc.aio.Channel:
-    if ca_file is None:
-        return grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
-    try:
-        credentials = grpc.ssl_channel_credentials(ca_file.read_bytes())
-    except OSError as exc:
-        raise ConfigurationInvalid("SEMROUTER_TRITON_CA_FILE", f"{ca_file}: {exc.strerror or exc}") from exc
-    return grpc.aio.secure_channel(url, credentials, options=_CHANNEL_OPTIONS)
-
-
-def _request(data: bytes) -> service_pb2.ModelInferRequest:
-    return service_pb2.ModelInferRequest(
-        model_name=MODEL,
-        inputs=[service_pb2.ModelInferRequest.InferInputTensor(name="text", datatype="BYTES", shape=[1, 1])],
-        outputs=[service_pb2.ModelInferRequest.InferRequestedOutputTensor(name="decision")],
-        raw_input_contents=[_BYTES_LENGTH.pack(len(data)) + data],
-    )
-
-
-def text_to_send(text: str) -> bytes:
-    """Encode `text`; of a long one send a little more of either end than `clip_text` keeps, so that it sees the cut."""
-    data = text.encode(errors="replace")
-    end = END_BYTES + 4
-    if len(data) <= 2 * end:
-        return data
-    return data[:end].decode(errors="ignore").encode() + data[-end:].decode(errors="ignore").encode()
-
-
-def _decision(response: service_pb2.ModelInferResponse) -> DecisionDocument:
-    """Read the one output asked for: a BYTES tensor of one element, four bytes of length before it."""
-    try:
-        return _DOCUMENT.decode(response.raw_output_contents[0][_BYTES_LENGTH.size :])
-    except (IndexError, msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise ClassifierFailed(Outcome.FAILOPEN_ERROR, f"{MODEL} answered what is not a decision: {exc}") from exc
-
-
-def _failure(error: grpc.aio.AioRpcError) -> ClassifierFailed:
-    """Tell outcomes apart by message: Triton before 25.04 gives most child errors the same status."""
-    detail = error.details() or error.code().name
-    if "Exceeds maximum queue size" in detail:
-        return ClassifierFailed(Outcome.FAILOPEN_OVERLOAD, detail)
-    if "Request timeout expired" in detail or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return ClassifierFailed(Outcome.FAILOPEN_TIMEOUT, detail)
-    return ClassifierFailed(Outcome.FAILOPEN_ERROR, detail)

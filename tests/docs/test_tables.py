@@ -3,7 +3,7 @@
 import pytest
 
 from router_proxy.configuration.settings import settings_table
-from router_proxy.record.metrics import metrics_table
+from router_proxy.record.metric_catalogue import metrics_table
 from tests.conftest import CHECKOUT
 
 

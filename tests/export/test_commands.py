@@ -13,7 +13,7 @@ from tests.stand_ins.checkpoints import make_modernbert, save_checkpoint
 from tests.stand_ins.hub import COMMIT, hub_with
 
 NAME = "reasoning_classifier"
-EXPORT = "from export.commands import export; export()"
+EXPORT = "from export.bundle.command import export; export()"
 
 
 def semrouter(*arguments: str | Path, **variables: str) -> Result:

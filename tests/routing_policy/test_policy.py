@@ -6,19 +6,8 @@ from hypothesis import strategies as st
 
 from routing_policy.decision import decide
 from routing_policy.errors import PolicyInvalid
-from routing_policy.policy import (
-    BinaryPolicy,
-    Condition,
-    Rule,
-    RulesPolicy,
-    Target,
-    check_labels,
-    check_served,
-    label_errors,
-    policy_targets,
-    policy_warnings,
-    softmax_warnings,
-)
+from routing_policy.policy import BinaryPolicy, Condition, Rule, RulesPolicy, Target, policy_targets
+from routing_policy.policy_checks import check_labels, check_served, label_errors, policy_warnings, softmax_warnings
 from routing_policy.policy_file import parse_policy
 
 LABELS = ["code", "general", "math"]

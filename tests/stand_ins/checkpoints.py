@@ -44,7 +44,7 @@ def train_tokenizer(vocabulary: int = VOCABULARY) -> Tokenizer:
 def make_modernbert(labels: dict[int, str], seed: int = 0) -> Any:
     """Return a random two-layer ModernBERT with one local and one global attention layer."""
     with quiet_libraries():
-        from transformers import ModernBertConfig, ModernBertForSequenceClassification  # noqa: PLC0415 - warns
+        from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
     torch.manual_seed(seed)
     return ModernBertForSequenceClassification(
@@ -72,7 +72,7 @@ def make_modernbert(labels: dict[int, str], seed: int = 0) -> Any:
 def make_bert(labels: dict[int, str], max_tokens: int = 128) -> Any:
     """Return a random two-layer BERT that takes at most `max_tokens`."""
     with quiet_libraries():
-        from transformers import BertConfig, BertForSequenceClassification  # noqa: PLC0415 - warns
+        from transformers import BertConfig, BertForSequenceClassification
 
     torch.manual_seed(1)
     return BertForSequenceClassification(

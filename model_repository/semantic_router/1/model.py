@@ -16,8 +16,8 @@ import triton_python_backend_utils as pb_utils
 from routing_policy.decision import DecisionDocument
 from routing_policy.errors import RoutingPolicyError
 from serving.bundle_versions import LoadedBundle, NoReadyVersionError
-from serving.classifiers import ClassifierCallFailed
 from serving.environment import read_environment
+from serving.reading import ClassifierCallFailed
 from serving.router import Router
 
 REFRESH_SECONDS = 1.0

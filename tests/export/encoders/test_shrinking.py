@@ -43,7 +43,7 @@ def run(*arguments: object) -> Result:
 @pytest.fixture(scope="module")
 def encoder() -> Any:
     with quiet_libraries():
-        from transformers import BertConfig, BertModel  # noqa: PLC0415 - slow to import
+        from transformers import BertConfig, BertModel
 
     torch.manual_seed(0)
     config = BertConfig(**SHAPE)  # type: ignore[no-untyped-call] # transformers leaves it untyped
@@ -87,7 +87,7 @@ def source(request: pytest.FixtureRequest) -> Path:
 
 def small(output: Path) -> tuple[Any, Tokenizer]:
     with quiet_libraries():
-        from transformers import AutoModel  # noqa: PLC0415 - slow to import
+        from transformers import AutoModel
 
         model = AutoModel.from_pretrained(output, add_pooling_layer=False)
     return model.eval(), Tokenizer.from_file(str(output / "tokenizer.json"))

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 
-from export.commands import bundle as bundle_command
+from export.repository.commands import bundle as bundle_command
 from export.repository.installation import install_bundle
 from routing_policy.bundle import Bundle
 from tests.conftest import CHECKOUT

@@ -10,7 +10,7 @@ from tritonclient.grpc import InferenceServerClient
 from docker.triton.entrypoint import ADMIN_HEADER, GUARDED_APIS
 from export.bundle.bundling import BundleOptions, build_bundle
 from export.bundle.checkpoints import locate_checkpoint
-from export.commands import bundle
+from export.repository.commands import bundle
 from export.repository.installation import install_bundle
 from export.repository.serving_copy import refresh_serving_copy
 from tests.conftest import CHECKOUT, StartTriton

@@ -53,7 +53,7 @@ def test_other_labels_are_not_the_same_task(modernbert: Path) -> None:
 def write_roberta(directory: Path) -> Path:
     """Write a random XLM-RoBERTa, whose special tokens have other names and whose padding is not piece 0."""
     with quiet_libraries():
-        from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification  # noqa: PLC0415 - warns
+        from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
 
     pieces = ["<s>", "<pad>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz"]
     tokenizer = Tokenizer(models.WordLevel({piece: index for index, piece in enumerate(pieces)}, unk_token="<unk>"))

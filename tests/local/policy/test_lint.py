@@ -8,7 +8,7 @@ import pytest
 from local.policy.lint import Finding, Upstreams, lint_policy, lint_upstreams
 from routing_policy.bundle import Bundle, bundle_revision
 from routing_policy.errors import PolicyInvalid
-from routing_policy.policy import check_labels, check_served
+from routing_policy.policy_checks import check_labels, check_served
 from routing_policy.policy_file import load_policy
 
 CONFIGS = Path(__file__).parents[3] / "configs"

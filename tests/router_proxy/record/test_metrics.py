@@ -2,7 +2,8 @@
 
 import re
 
-from router_proxy.record.metrics import Metrics, metrics_table
+from router_proxy.record.metric_catalogue import metrics_table
+from router_proxy.record.metrics import Metrics
 
 
 def exposed() -> dict[str, str]:

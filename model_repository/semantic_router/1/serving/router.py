@@ -8,20 +8,15 @@ from pathlib import Path
 from routing_policy.decision import DecisionDocument, decide
 from routing_policy.errors import PolicyInvalid
 from routing_policy.keywords import KEYWORD
-from routing_policy.policy import (
-    NON_REASONING,
-    REASONING,
-    BinaryPolicy,
-    Policy,
-    check_labels,
-    policy_labels,
-    policy_warnings,
-)
+from routing_policy.policy import NON_REASONING, REASONING, BinaryPolicy, Policy, policy_labels
+from routing_policy.policy_checks import check_labels, policy_warnings
 
 from .bundle_versions import BundleVersions, NoReadyVersionError
-from .classifiers import CallModel, Classifier, ClassifierCallFailed, KeywordClassifier, Reading, TritonClassifier
 from .environment import Environment
+from .keyword_classifier import KeywordClassifier
 from .policy_watch import PolicyWatch
+from .reading import Classifier, ClassifierCallFailed, Reading
+from .triton_classifier import CallModel, TritonClassifier
 
 
 class Router:

@@ -1,102 +1,21 @@
-"""Texts in, one reading per text out: from the guide's keywords, or from a classifier that Triton serves."""
+"""A classifier that Triton serves: texts become batches, batches calls, and logits scores."""
 
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from routing_policy.clipping import ClippedText, clip_text, pad_length
 from routing_policy.decision import ClassifierRef
-from routing_policy.keywords import KEYWORD, keyword_scores
-from routing_policy.policy import NON_REASONING, REASONING
 from routing_policy.scoring import scores_from_logits
 
 from .bundle_versions import BundleVersions, LoadedBundle, NoReadyVersionError
-
-
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What a classifier made of one text. Times are wall time of this text's tokenizing and of its batch's call."""
-
-    scores: dict[str, float]
-    classifier: ClassifierRef
-    tokens_seen: int | None
-    tokens_total: int | None
-    truncated: bool
-    tokenize_us: int
-    classify_us: int
-
+from .reading import ClassifierCallFailed, Reading, microseconds_since
 
 # A chunk is padded to its longest row, rounded up to what matrix units like and what keeps the shapes few.
 _LENGTH_STEP = 8
-# Triton's words; through BLS every error code arrives as INTERNAL (release 24.10), so only the message tells.
-_NOT_READY = ("is not ready", "is not at ready state", "unknown model")
-_OVERLOADED = ("Exceeds maximum queue size", "Request timeout expired")
-
-
-class ClassifierCallFailed(Exception):
-    """The classifier answered with an error; the message is Triton's own."""
-
-    @property
-    def is_not_ready(self) -> bool:
-        return any(phrase in str(self) for phrase in _NOT_READY)
-
-    @property
-    def is_unavailable(self) -> bool:
-        """Whether the same call may work at another moment."""
-        return self.is_not_ready or any(phrase in str(self) for phrase in _OVERLOADED)
-
-
-class Classifier(Protocol):
-    @property
-    def labels(self) -> list[str]: ...
-
-    @property
-    def start_log(self) -> list[str]: ...
-
-    @property
-    def state(self) -> dict[str, str]: ...
-
-    def refresh(self) -> None: ...
-
-    def classify(self, texts: list[str]) -> list[Reading | ClassifierCallFailed]: ...
-
-
-class KeywordClassifier:
-    """The guide's MockClassifier, with the labels of the policy form."""
-
-    def __init__(self, labels: list[str]) -> None:
-        self.labels = labels
-        binary = str(set(labels) == {NON_REASONING, REASONING}).lower()
-        self.start_log = [
-            f"Initialized MockClassifier (binary_mode={binary})",
-            "Semantic router initialized with MockClassifier",
-        ]
-        self._ref = ClassifierRef(name=KEYWORD, version=1, revision=KEYWORD)
-        self.state = {"classifier": KEYWORD}
-
-    def refresh(self) -> None:
-        """Nothing to look for: keywords are part of the code."""
-
-    def classify(self, texts: list[str]) -> list[Reading | ClassifierCallFailed]:
-        return [self._read(text) for text in texts]
-
-    def _read(self, text: str) -> Reading:
-        started = time.perf_counter_ns()
-        scores = keyword_scores(text, self.labels)
-        return Reading(
-            scores=scores,
-            classifier=self._ref,
-            tokens_seen=None,
-            tokens_total=None,
-            truncated=False,
-            tokenize_us=0,
-            classify_us=_microseconds_since(started),
-        )
-
 
 # (version, classifier name, input name -> int64 [batch, length]) -> logits float32 [batch, labels];
 # raises ClassifierCallFailed
@@ -181,7 +100,7 @@ class TritonClassifier:
                 return [exc] * len(chunk)
             # One row may have failed the whole batch: alone, each fails only for itself.
             return [self._classify_chunk(loaded, length, [row])[0] for row in chunk]
-        classify_us = _microseconds_since(started)
+        classify_us = microseconds_since(started)
         scores = scores_from_logits(logits, loaded.bundle.temperature, loaded.bundle.problem_type)
         return [
             self._reading(loaded, clip, row.tolist(), (tokenize_us, classify_us))
@@ -207,7 +126,7 @@ class TritonClassifier:
 def _timed_clip(loaded: LoadedBundle, text: str) -> tuple[ClippedText, int]:
     started = time.perf_counter_ns()
     clip = clip_text(loaded.tokenizer, text, loaded.max_length)
-    return clip, _microseconds_since(started)
+    return clip, microseconds_since(started)
 
 
 def _pad(loaded: LoadedBundle, rows: list[list[int]], length: int) -> dict[str, npt.NDArray[np.int64]]:
@@ -218,7 +137,3 @@ def _pad(loaded: LoadedBundle, rows: list[list[int]], length: int) -> dict[str, 
         tensors["input_ids"][index, : len(ids)] = ids
         tensors["attention_mask"][index, : len(ids)] = 1
     return tensors
-
-
-def _microseconds_since(started_ns: int) -> int:
-    return (time.perf_counter_ns() - started_ns) // 1000
