@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 from router_proxy.configuration.settings import Settings
 from router_proxy.forwarding.relay import cut_off
 from router_proxy.other_paths import catalogue, page, passthrough, preview, probes
+from router_proxy.record.decision_headers import decision_headers
 from router_proxy.record.exchange import EXCHANGE, REQUEST_ID
 from router_proxy.request.headers import REQUEST_ID_HEADER, request_id
 from router_proxy.request.surfaces import SURFACES, error_format_of
@@ -88,7 +89,7 @@ async def add_own_headers(request: web.Request, response: web.StreamResponse) ->
         del response.headers["Server"]  # an upstream's own passes; which library we use is nobody's business
     response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
     if exchange := request.get(EXCHANGE):
-        response.headers.update(exchange.headers())
+        response.headers.update(decision_headers(exchange))
 
 
 async def show_metrics(request: web.Request) -> web.Response:

@@ -43,7 +43,7 @@ async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
             plan = choose(gateway, surface, incoming, target=target, exchange=exchange)
             return await forward(request, gateway, surface, plan=plan, exchange=exchange)
     except ProxyError as error:
-        exchange.refused(error)
+        exchange.note_refusal(error)
         raise
     finally:
         record(gateway, exchange)
@@ -93,7 +93,7 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
             counter=gateway.metrics,
         )
         exchange.route_seconds = exchange.elapsed_seconds() - asked
-        exchange.judged(verdict)
+        exchange.note_verdict(verdict)
     return verdict.target
 
 
@@ -108,9 +108,9 @@ def choose(
         return as_asked(raw, _upstream_asked_for(gateway, incoming.body.model))
     plan = place(raw, target, policy=routing.policy, upstreams=upstreams, merges_params=surface.merges_params)
     if plan.lacking is not None:
-        exchange.moved(plan.choices[0], plan.lacking)
+        exchange.note_moved(plan.choices[0], plan.lacking)
     if plan.is_capped:
-        exchange.capped(plan.choices[0])
+        exchange.note_capped(plan.choices[0])
     return plan
 
 

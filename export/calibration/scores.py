@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from export.classifier.inference import Classifier, classify
 from export.classifier.prompt_files import EvaluationRow
 from export.errors import TrainingDataInvalid
-from router_proxy.record.log_parts import read_log
+from export.labelling.log_lines import log_lines
 
 from .cutoffs import Judged
 
@@ -29,7 +27,7 @@ def read_decision_log(file: Path, labels: set[str]) -> list[Judged]:
     without a single decision.
     """
     try:
-        judged = [each for place, line in read_log(file) if (each := _read(place, line, labels))]
+        judged = [_judged(file, number, line.scores, labels) for number, line in log_lines(file) if line.scores]
     except OSError as exc:
         raise TrainingDataInvalid(file, None, exc.strerror or str(exc)) from exc
     if not judged:
@@ -37,23 +35,7 @@ def read_decision_log(file: Path, labels: set[str]) -> list[Judged]:
     return judged
 
 
-class _LogLine(msgspec.Struct, frozen=True):
-    scores: dict[str, float] | None = None
-
-
-def _read(place: str, line: bytes, labels: set[str]) -> Judged | None:
-    file, _, number = place.rpartition(":")
-    try:
-        scores = msgspec.json.decode(line, type=_LogLine).scores
-    except msgspec.ValidationError as exc:
-        reason = f"expected a line of the decision log: {exc}"
-        raise TrainingDataInvalid(Path(file), int(number), reason) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    if scores is None:
-        return None
+def _judged(file: Path, number: int, scores: dict[str, float], labels: set[str]) -> Judged:
     if not labels <= set(scores):
-        raise TrainingDataInvalid(
-            Path(file), int(number), f"expected scores for {sorted(labels)}, got {sorted(scores)}"
-        )
+        raise TrainingDataInvalid(file, number, f"expected scores for {sorted(labels)}, got {sorted(scores)}")
     return Judged(scores=scores)

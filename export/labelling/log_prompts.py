@@ -1,13 +1,14 @@
 """Prompts to label, out of decision logs that were written with text: each text once, with what was last said of it."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from export.errors import TrainingDataInvalid
-from router_proxy.record.log_parts import PlacedLine, read_log
+
+from .log_lines import log_lines, text_of
 
 FEWEST_CHARACTERS = 4  # letters and digits; `ok` and `hi` teach nothing
 TEXT_VARIABLE = "SEMROUTER_DECISION_LOG_TEXT"
@@ -41,11 +42,6 @@ class LogPrompts(msgspec.Struct, frozen=True, kw_only=True):
         return self.with_text - self.near_empty - len(self.prompts)
 
 
-class _Line(msgspec.Struct, frozen=True):
-    text: str | None = None
-    scores: dict[str, float] | None = None
-
-
 def read_log_prompts(logs: Sequence[Path]) -> LogPrompts:
     """Read the logs with their rotated parts; texts that differ only in white space are the same.
 
@@ -54,14 +50,16 @@ def read_log_prompts(logs: Sequence[Path]) -> LogPrompts:
     """
     counts: Counter[str] = Counter()
     found: dict[str, LoggedPrompt] = {}
-    for line in _lines(logs, counts):
-        if not line.text or not line.text.strip() or not line.scores:
+    for line in (line for log in logs for _, line in log_lines(log)):
+        counts["lines"] += 1
+        text = text_of(line)
+        if text is None or not line.scores:
             continue
         counts["with text"] += 1
-        if sum(map(str.isalnum, line.text)) < FEWEST_CHARACTERS:
+        if sum(map(str.isalnum, text)) < FEWEST_CHARACTERS:
             counts["near-empty"] += 1
             continue
-        found[text_key(line.text)] = LoggedPrompt(text=line.text, scores=line.scores)
+        found[text_key(text)] = LoggedPrompt(text=text, scores=line.scores)
     if not found:
         reason = (
             f"expected decisions with a text of some length, found none; {TEXT_VARIABLE}=true makes the proxy log it"
@@ -83,23 +81,3 @@ def text_key(text: str) -> str:
 def logged_labels(prompts: Sequence[LoggedPrompt]) -> list[tuple[str, ...]]:
     """Return every set of labels that the prompts have scores for, each in the order of its first prompt."""
     return [*{frozenset(prompt.scores): tuple(prompt.scores) for prompt in reversed(prompts)}.values()][::-1]
-
-
-def _lines(logs: Sequence[Path], counts: Counter[str]) -> Iterator[_Line]:
-    for log in logs:
-        for placed in read_log(log):
-            counts["lines"] += 1
-            if line := _decode(placed):
-                yield line
-
-
-def _decode(placed: PlacedLine) -> _Line | None:
-    place, raw = placed
-    file, _, number = place.rpartition(":")
-    try:
-        return msgspec.json.decode(raw, type=_Line)
-    except msgspec.ValidationError as exc:
-        reason = f"expected a line of the decision log: {exc}"
-        raise TrainingDataInvalid(Path(file), int(number), reason) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None

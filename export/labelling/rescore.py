@@ -10,8 +10,9 @@ import msgspec
 
 from export.command_errors import shows_errors
 from export.errors import ExportError, TrainingDataInvalid
-from router_proxy.record.log_parts import PlacedLine, read_log
+from router_proxy.record.decision_line import DecisionLine, LoggedClassifier
 
+from .log_lines import log_lines, text_of
 from .log_prompts import TEXT_VARIABLE
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def rescore_command(*, logs: tuple[Path, ...], directory: Path, output: Path) ->
     from export.classifier.inference import open_classifier
 
     classifier = open_classifier(directory)
-    lines = (line for log in logs for placed in read_log(log) if (line := _decode(placed)) is not None)
+    lines = (line for log in logs for _, line in log_lines(log))
     output.touch(exist_ok=False)
     try:
         rescored, without = _write(classifier, lines, output)
@@ -46,26 +47,26 @@ def rescore_command(*, logs: tuple[Path, ...], directory: Path, output: Path) ->
     click.echo(f"{rescored:,} lines rescored by {classifier.bundle.revision}, {without:,} without text, in {output}")
 
 
-def _write(classifier: "Classifier", lines: Iterator[dict[str, Any]], output: Path) -> tuple[int, int]:
+def _write(classifier: "Classifier", lines: Iterator[DecisionLine], output: Path) -> tuple[int, int]:
     """Write the new log and return how many of its lines have new scores, and how many none."""
     rescored = without = 0
     with output.open("wb") as file:
         while batch := [*islice(lines, BATCH_LINES)]:
-            with_text = sum(map(_has_text, batch))
+            with_text = sum(text_of(line) is not None for line in batch)
             rescored, without = rescored + with_text, without + len(batch) - with_text
             file.writelines(msgspec.json.encode(line) + b"\n" for line in rescore(classifier, batch))
     return rescored, without
 
 
-def rescore(classifier: "Classifier", lines: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def rescore(classifier: "Classifier", lines: Sequence[DecisionLine]) -> Iterator[DecisionLine]:
     """Yield the lines without their text; what has none is left without scores."""
     from export.classifier.inference import classify
 
-    texts = [line["text"] for line in lines if _has_text(line)]
+    texts = [text for line in lines if (text := text_of(line)) is not None]
     scores = iter(classify(classifier, texts)) if texts else iter(())
     for line in lines:
-        changed = _decision(classifier, next(scores)) if _has_text(line) else {"scores": None}
-        yield {field: value for field, value in {**line, **changed}.items() if field != "text"}
+        changed = _decision(classifier, next(scores)) if text_of(line) is not None else {"scores": None}
+        yield msgspec.structs.replace(line, text=msgspec.UNSET, **changed)
 
 
 def _decision(classifier: "Classifier", row: Iterable[float]) -> dict[str, Any]:
@@ -73,22 +74,5 @@ def _decision(classifier: "Classifier", row: Iterable[float]) -> dict[str, Any]:
     bundle = classifier.bundle
     scores = {label: round(float(score), 6) for label, score in zip(bundle.labels, row, strict=True)}
     winner = max(scores, key=scores.__getitem__)
-    name = {"name": "rescored", "version": 0, "revision": bundle.revision}
-    return {"scores": scores, "winner": winner, "confidence": scores[winner], "classifier": name}
-
-
-def _has_text(line: dict[str, Any]) -> bool:
-    text = line.get("text")
-    return isinstance(text, str) and bool(text.strip())
-
-
-def _decode(placed: PlacedLine) -> dict[str, Any] | None:
-    place, raw = placed
-    file, _, number = place.rpartition(":")
-    try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
-    except msgspec.ValidationError as exc:
-        reason = f"expected a line of the decision log: {exc}"
-        raise TrainingDataInvalid(Path(file), int(number), reason) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None  # cut short by a crash
+    ref = LoggedClassifier(name="rescored", version=0, revision=bundle.revision)
+    return {"scores": scores, "winner": winner, "confidence": scores[winner], "classifier": ref}

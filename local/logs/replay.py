@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from router_proxy.record.decision_line import DecisionLine
 from router_proxy.record.log_parts import PlacedLine
 from routing_policy.decision import decide
 from routing_policy.policy import NON_REASONING, REASONING, BinaryPolicy, Policy, RulesPolicy, policy_labels
 
-from .lines import LogLine, read_lines
+from .lines import read_lines
 from .token_estimate import Flow, Flows, Route, TokenEstimate, estimate_tokens
 
 NO_TARGET = "(none)"
@@ -62,7 +63,7 @@ def compare(log: Iterable[PlacedLine], old: Policy, new: Policy) -> Replay:
     return _replayed(log, [old, new], lambda _, scores: _target(old, scores), lambda _, scores: _target(new, scores))
 
 
-_Destination = Callable[[LogLine, Mapping[str, float]], str]
+_Destination = Callable[[DecisionLine, Mapping[str, float]], str]
 
 
 def _replayed(log: Iterable[PlacedLine], policies: list[Policy], before: _Destination, after: _Destination) -> Replay:
@@ -78,7 +79,7 @@ def _replayed(log: Iterable[PlacedLine], policies: list[Policy], before: _Destin
             skipped["other labels"] += 1
         else:
             route = Route(
-                logged=line.writer or NO_TARGET, before=before(line, line.scores), after=after(line, line.scores)
+                logged=line.answerer or NO_TARGET, before=before(line, line.scores), after=after(line, line.scores)
             )
             flows[route].add(line)
     return _report(flows, skipped, malformed)

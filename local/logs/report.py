@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from local.errors import LogInvalid
+from router_proxy.record.decision_line import DecisionLine
 from router_proxy.record.log_parts import PlacedLine
 from routing_policy.decision import ABSTAIN_RATIONALES
 
-from .lines import LogLine, read_line
+from .lines import read_line
 from .token_estimate import Flow, Route, TokenEstimate, estimate_tokens
 
 CONFIDENCE_BINS = 20
@@ -101,7 +102,7 @@ def _is_json(raw: bytes) -> bool:
     return True
 
 
-def _add(sums: _Sums, place: str, line: LogLine) -> None:
+def _add(sums: _Sums, place: str, line: DecisionLine) -> None:
     if line.ts is None:
         raise LogInvalid(f"{place}: $.ts: expected the time of the request")
     mode = line.mode or "unknown"
@@ -114,7 +115,7 @@ def _add(sums: _Sums, place: str, line: LogLine) -> None:
     _add_tokens(sums, line, mode)
 
 
-def _add_decision(sums: _Sums, line: LogLine) -> None:
+def _add_decision(sums: _Sums, line: DecisionLine) -> None:
     if line.scores is None or line.target is None:
         return
     if line.outcome == "shadow":
@@ -128,7 +129,7 @@ def _add_decision(sums: _Sums, line: LogLine) -> None:
         bins[min(int(line.confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)] += 1
 
 
-def _add_to_period(sums: _Sums, line: LogLine, seconds: float) -> None:
+def _add_to_period(sums: _Sums, line: DecisionLine, seconds: float) -> None:
     """Count a request that needed a decision; of shadow requests those that got one, as the others may have no text."""
     failed_open = line.outcome.startswith("failopen")
     if line.scores is None and not failed_open:
@@ -140,12 +141,12 @@ def _add_to_period(sums: _Sums, line: LogLine, seconds: float) -> None:
     period.abstained += line.rationale in ABSTAIN_RATIONALES
 
 
-def _add_tokens(sums: _Sums, line: LogLine, mode: str) -> None:
-    if line.served_by is None or line.writer is None:
+def _add_tokens(sums: _Sums, line: DecisionLine, mode: str) -> None:
+    if line.served_by is None or line.answerer is None:
         return
-    sums.ledgers[line.writer, mode].add(line)
+    sums.ledgers[line.answerer, mode].add(line)
     would = line.target if line.outcome == "shadow" and line.scores is not None else None
-    sums.flows[Route(logged=line.writer, before=line.writer, after=would or line.writer)].add(line)
+    sums.flows[Route(logged=line.answerer, before=line.answerer, after=would or line.answerer)].add(line)
 
 
 def _periods(minutes: Sequence[Period]) -> list[Period]:

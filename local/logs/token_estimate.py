@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from .lines import LogLine
+from router_proxy.record.decision_line import DecisionLine
 
 
 class TokenEstimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,9 +24,9 @@ class Flow(msgspec.Struct, kw_only=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
-    def add(self, line: LogLine) -> None:
+    def add(self, line: DecisionLine) -> None:
         self.requests += 1
-        if tokens := line.tokens:
+        if tokens := line.usage:
             self.with_usage += 1
             self.prompt_tokens += tokens.prompt_tokens
             self.completion_tokens += tokens.completion_tokens

@@ -44,7 +44,7 @@ async def deliver(
                 if not _TOO_LONG.search(refusal):
                     headers = forwarded_response_headers(answer.headers)
                     return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=refusal)
-        exchange.moved(roomier, "context")
+        exchange.note_moved(roomier, "context")
         return await deliver(request, session, plan.only(roomier), exchange, tracing=tracing)
     raise failure or UpstreamUnreachable(f"{plan.choices[0].upstream.name}: left alone for a moment after failures")
 
@@ -62,17 +62,17 @@ async def _ask(
     try:
         begun = await send(session, upstream, endpoint, outgoing)
     except (UpstreamUnreachable, UpstreamTimedOut) as exc:
-        exchange.attempted(upstream.name, exc.result)
+        exchange.note_attempt(upstream.name, exc.result)
         raise
     except asyncio.CancelledError:
-        exchange.attempted(upstream.name, "cancelled")
+        exchange.note_attempt(upstream.name, "cancelled")
         raise
     status = begun.response.status
     if status in _ANOTHER_MAY_ANSWER and not is_last:
         begun.response.release()
-        exchange.attempted(upstream.name, "5xx")
+        exchange.note_attempt(upstream.name, "5xx")
         raise UpstreamUnreachable(f"{upstream.name}: answered {status}")
-    exchange.answered(upstream, endpoint, status)
+    exchange.note_answer(upstream, endpoint, status)
     return begun
 
 

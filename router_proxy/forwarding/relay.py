@@ -99,16 +99,16 @@ async def stream_back(request: web.Request, begun: Begun, upstream: Upstream, ex
             async with watch:
                 await _pass_on(begun, response, watch)
     except AnswerBrokeOff:
-        exchange.stopped("aborted")
+        exchange.note_break("aborted")
         cut_off(request)
     except TimeoutError:
-        exchange.stopped(watch.result)
+        exchange.note_break(watch.result)
         cut_off(request)
     except ConnectionError:  # the client went away
-        exchange.stopped("cancelled")
+        exchange.note_break("cancelled")
         cut_off(request)
     except asyncio.CancelledError:
-        exchange.stopped("cancelled")
+        exchange.note_break("cancelled")
         raise
     finally:
         exchange.usage = read_usage(response.tail)

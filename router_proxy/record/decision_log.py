@@ -7,6 +7,7 @@ import msgspec
 
 from router_proxy.configuration.settings import Settings
 
+from .decision_line import line_of
 from .exchange import Exchange
 from .line_file import LineFile, LineWriter
 from .metrics import Metrics
@@ -24,14 +25,14 @@ class DecisionLog:
         self._with_text = with_text
 
     def write(self, exchange: Exchange) -> None:
-        record = exchange.log_record()
+        record = line_of(exchange)
         line = msgspec.json.encode(record)
         if DECISIONS.isEnabledFor(logging.INFO):  # past Logger.info, which looks for the line of code that calls it
             DECISIONS.handle(logging.LogRecord(DECISIONS.name, logging.INFO, "", 0, line.decode(), None, None))
         if self._writer is None:
             return
         if self._with_text:
-            line = msgspec.json.encode(record | {"text": exchange.text and exchange.text.decode()})
+            line = msgspec.json.encode(msgspec.structs.replace(record, text=exchange.text and exchange.text.decode()))
         self._writer.submit(line + b"\n")
 
     async def close(self) -> None:

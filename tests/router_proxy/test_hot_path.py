@@ -29,13 +29,13 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
     counted: int
 
 
-# Raise these on purpose only, and say in the commit what the work is worth. Operations are exact; calls, most of them
-# libraries', have a little room, and a little more on Python 3.12.
+# A tenth above what was measured, so that a refactoring passes and a second decoding of the body does not. Raise these
+# on purpose only, and say in the commit what the work is worth.
 BOUNDS = {
-    "off": Bound(calls=870, operations=223, sends=2, timers=1, counted=5),
-    "auto": Bound(calls=980, operations=377, sends=2, timers=1, counted=8),
-    "shadow": Bound(calls=1010, operations=299, sends=2, timers=1, counted=11),
-    "chunk": Bound(calls=116, operations=16, sends=1, timers=0, counted=0),
+    "off": Bound(calls=870, operations=250, sends=2, timers=1, counted=5),
+    "auto": Bound(calls=980, operations=420, sends=2, timers=1, counted=8),
+    "shadow": Bound(calls=1010, operations=330, sends=2, timers=1, counted=11),
+    "chunk": Bound(calls=116, operations=18, sends=1, timers=0, counted=0),
 }
 _SENDS = ("socket.send", "socket.sendmsg")
 _TIMERS = ("BaseEventLoop.call_at",)

@@ -41,9 +41,9 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    lines = [{"mode": "auto", "scores": {"reasoning": n / 10, "non-reasoning": 1 - n / 10}} for n in range(10)]
+    lines = [{"outcome": "routed", "scores": {"reasoning": n / 10, "non-reasoning": 1 - n / 10}} for n in range(10)]
     file = tmp_path / "decisions.jsonl"
-    file.write_text("\n".join(json.dumps(line) for line in [*lines, {"mode": "off", "scores": None}]))
+    file.write_text("\n".join(json.dumps(line) for line in [*lines, {"outcome": "off", "scores": None}]))
     return file
 
 
@@ -104,8 +104,14 @@ def test_what_makes_no_sense_is_a_usage_error(options: list[str], message: str, 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param('{"scores": null}', "expected decisions with scores, found none", id="no decision"),
-        pytest.param('{"scores": {"math": 1}}', r"decisions.jsonl:1: expected scores for \['reasoning'\]", id="labels"),
+        pytest.param(
+            '{"outcome": "off", "scores": null}', "expected decisions with scores, found none", id="no decision"
+        ),
+        pytest.param(
+            '{"outcome": "routed", "scores": {"math": 1}}',
+            r"decisions.jsonl:1: expected scores for \['reasoning'\]",
+            id="labels",
+        ),
         pytest.param('{"scores": [1]}', r"decisions.jsonl:1: expected a line of the decision log", id="not scores"),
         pytest.param('{"scores": {"reason', "expected decisions with scores, found none", id="cut short"),
     ],
@@ -118,8 +124,10 @@ def test_a_log_without_usable_scores_is_refused(content: str, message: str, tmp_
 
 
 def test_a_rotated_log_is_read_whole_but_for_a_line_cut_short(tmp_path: Path) -> None:
-    (tmp_path / "decisions.jsonl.1").write_text('{"scores": {"reasoning": 0.1}}\n{"scores": {"rea\n')
-    (tmp_path / "decisions.jsonl").write_text('{"scores": {"reasoning": 0.2}}\n')
+    (tmp_path / "decisions.jsonl.1").write_text(
+        '{"outcome": "routed", "scores": {"reasoning": 0.1}}\n{"scores": {"rea\n'
+    )
+    (tmp_path / "decisions.jsonl").write_text('{"outcome": "routed", "scores": {"reasoning": 0.2}}\n')
 
     judged = read_decision_log(tmp_path / "decisions.jsonl", {"reasoning"})
 

@@ -74,7 +74,7 @@ def test_a_judge_labels_what_the_log_holds(log: Path, judge: JudgeServer, tmp_pa
 
     assert result.exit_code == 0, result.output
     assert result.stdout == (
-        "21 lines read, 18 decisions with text (1 repeated, 1 near-empty), 16 different prompts\n"
+        "20 lines read, 18 decisions with text (1 repeated, 1 near-empty), 16 different prompts\n"
         "16 chosen: 16 for doubt\n"
         f"14 labelled, 2 unlabelled, the last lines of {output}: label or delete them before you train\n"
         "judge and classifier agree on 92.9% (68.5% to 98.7%) of those for doubt\n"
@@ -230,7 +230,9 @@ def test_a_judge_nobody_runs_is_one_line(log: Path, closed_port: int, tmp_path: 
     ],
 )
 def test_what_cannot_be_labelled_is_refused(options: list[str], message: str, log: Path, tmp_path: Path) -> None:
-    (tmp_path / "bare.jsonl").write_text(json.dumps({"scores": {"reasoning": 1.0, "non-reasoning": 0.0}}))
+    (tmp_path / "bare.jsonl").write_text(
+        json.dumps({"outcome": "off", "scores": {"reasoning": 1.0, "non-reasoning": 0.0}})
+    )
     (tmp_path / "odd.jsonl").write_text('{"text": 7}')
     (tmp_path / "topics.jsonl").write_text(line("What is a prime?", None, scores={"math": 0.9, "general": 0.1}))
 

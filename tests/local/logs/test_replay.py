@@ -135,13 +135,11 @@ def test_what_a_shadow_request_wrote_counts_for_the_model_that_served_it() -> No
 @pytest.mark.parametrize(
     ("usage", "estimated"),
     [
-        pytest.param({"input_tokens": 5, "output_tokens": 7}, 1, id="Responses and Anthropic"),
-        pytest.param({"prompt_tokens": 5}, 0, id="half"),
-        pytest.param({}, 0, id="empty"),
+        pytest.param({"prompt_tokens": 5, "completion_tokens": 7}, 1, id="known"),
         pytest.param(None, 0, id="unknown"),
     ],
 )
-def test_usage_is_read_in_either_vocabulary(usage: dict[str, Any] | None, estimated: int) -> None:
+def test_a_request_without_usage_is_not_estimated(usage: dict[str, Any] | None, estimated: int) -> None:
     assert replay(placed([line(0.9, "big", usage)]), binary()).estimated == estimated
 
 
