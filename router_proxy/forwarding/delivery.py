@@ -1,11 +1,13 @@
-"""Trying the choices in order until one answers. Only before the first byte: after it, an answer is the answer."""
+"""Trying the choices in order until one answers. Once the first byte is sent, no other upstream is tried."""
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import aiohttp
+import msgspec
 from aiohttp import web
 
 from router_proxy.errors import ProxyError, UpstreamTimedOut, UpstreamUnreachable
@@ -22,10 +24,35 @@ _ANOTHER_MAY_ANSWER = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAV
 _TOO_LONG = re.compile(rb"maximum (?:context|model) length|context_length_exceeded|max_model_len")
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that has begun, and who gives it."""
+
+    choice: Choice
+    begun: Begun
+
+
 async def deliver(
     request: web.Request, session: aiohttp.ClientSession, plan: Plan, exchange: Exchange, *, tracing: Tracing
 ) -> web.StreamResponse:
     """Stream back the first answer; one that refuses the request as too long is tried once where there is more room."""
+    async with first_answer(request, session, plan, exchange, tracing=tracing) as answer:
+        is_refused = answer.begun.response.status == HTTPStatus.BAD_REQUEST
+        roomier = plan.roomier_than(answer.choice) if is_refused else None
+        if roomier is None:
+            return await stream_back(request, answer.begun, answer.choice.upstream, exchange)
+        refusal = await read_whole(answer.begun, answer.choice.upstream)
+        if not _TOO_LONG.search(refusal):
+            return _whole_answer(answer.begun.response, refusal)
+    exchange.note_moved(roomier, "context")
+    async with first_answer(request, session, plan.only(roomier), exchange, tracing=tracing) as answer:
+        return await stream_back(request, answer.begun, answer.choice.upstream, exchange)
+
+
+@asynccontextmanager
+async def first_answer(
+    request: web.Request, session: aiohttp.ClientSession, plan: Plan, exchange: Exchange, *, tracing: Tracing
+) -> AsyncIterator[Answer]:
+    """Ask the endpoints in order until one answers; its answer is open, and counts as work there, inside the block."""
     failure: ProxyError | None = None
     for choice, endpoint, is_last in _attempts(plan.choices):
         outgoing = outgoing_request(request, choice.upstream, plan.body_for(choice), exchange.request_id)
@@ -36,17 +63,15 @@ async def deliver(
             except (UpstreamUnreachable, UpstreamTimedOut) as exc:
                 failure = exc
                 continue
-            async with begun.response as answer:
-                roomier = plan.roomier(choice) if answer.status == HTTPStatus.BAD_REQUEST else None
-                if roomier is None:
-                    return await stream_back(request, begun, choice.upstream, exchange)
-                refusal = await read_whole(begun, choice.upstream)
-                if not _TOO_LONG.search(refusal):
-                    headers = forwarded_response_headers(answer.headers)
-                    return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=refusal)
-        exchange.note_moved(roomier, "context")
-        return await deliver(request, session, plan.only(roomier), exchange, tracing=tracing)
+            async with begun.response:
+                yield Answer(choice=choice, begun=begun)
+            return
     raise failure or UpstreamUnreachable(f"{plan.choices[0].upstream.name}: left alone for a moment after failures")
+
+
+def _whole_answer(answer: aiohttp.ClientResponse, body: bytes) -> web.Response:
+    headers = forwarded_response_headers(answer.headers)
+    return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=body)
 
 
 async def _ask(

@@ -1,7 +1,6 @@
 """Where a request may go, in order: the target decided on, its fallbacks, and others when the target cannot take it."""
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -31,15 +30,24 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return self.target.name if self.target else self.upstream.name
 
 
-def _nowhere(_: Choice) -> Choice | None:
-    return None
+class Candidates(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request needs and the targets it may move to. Looked through only when an upstream finds it too long."""
+
+    needs: Needs
+    policy: Policy
+    upstreams: Upstreams
+
+    def with_most_room(self) -> "Choice | None":
+        whatever_length = msgspec.structs.replace(self.needs, tokens=0)
+        targets = _able(whatever_length, self.upstreams, policy_targets(self.policy).values())
+        return max((_choice(self.upstreams, target) for target in targets), key=_room, default=None)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The choices in the order to try them. `lacking` says what kept the decided target from being the first;
     `is_capped`, that the target had no room for one more.
 
-    `roomier` gives another choice when one finds the request too long.
+    `candidates` is None where the caller placed the request, or it has moved already.
     """
 
     raw: bytes
@@ -47,7 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     merges_params: bool = False
     lacking: str | None = None
     is_capped: bool = False
-    roomier: Callable[[Choice], Choice | None] = _nowhere
+    candidates: Candidates | None = None
 
     def body_for(self, choice: Choice) -> bytes:
         if choice.target is None:
@@ -55,8 +63,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         merged = with_params(self.raw, choice.target.params) if self.merges_params else self.raw
         return with_model(merged, choice.target.model)
 
+    def roomier_than(self, refused: Choice) -> Choice | None:
+        """Return the choice with the most context, if it has more than the one that found the request too long."""
+        roomiest = self.candidates.with_most_room() if self.candidates else None
+        return roomiest if roomiest and _room(roomiest) > _room(refused) else None
+
     def only(self, choice: Choice) -> "Plan":
-        return msgspec.structs.replace(self, choices=[choice], roomier=_nowhere)
+        return msgspec.structs.replace(self, choices=[choice], candidates=None)
 
 
 def as_asked(raw: bytes, upstream: Upstream) -> Plan:
@@ -70,31 +83,27 @@ def continued(raw: bytes, upstream: Upstream, endpoint: Endpoint) -> Plan:
 
 
 def place(raw: bytes, target: Target, *, policy: Policy, upstreams: Upstreams, merges_params: bool) -> Plan:
-    """Return the plan of a request that the router placed; where nobody can take it, the target says so itself."""
+    """Return the plan of a request that the router placed.
+
+    If no upstream is eligible, it goes to the target anyway, and that server refuses it.
+    """
     needs = read_needs(raw)
     lacking = _lacking(needs, upstreams, target)
-    backups = _able(needs, upstreams, _fallbacks(upstreams, target))
-    targets = [target, *backups]
-    if lacking is not None:
-        targets = [*backups, *_able(needs, upstreams, policy_targets(policy).values())]
-    relief = _relief(needs, upstreams, (targets or [target])[0], policy.abstain)
+    eligible = _able(needs, upstreams, _fallbacks(upstreams, target))
+    if lacking is None:
+        eligible = [target, *eligible]
+    else:
+        eligible += _able(needs, upstreams, policy_targets(policy).values())
+    targets = eligible or [target]
+    relief = _relief(needs, upstreams, targets[0], policy.abstain)
     return Plan(
         raw=raw,
-        choices=[_choice(upstreams, each) for each in _one_each(relief or targets or [target])],
+        choices=[_choice(upstreams, each) for each in _one_each(relief or targets)],
         merges_params=merges_params,
-        lacking=lacking if targets else None,
+        lacking=lacking if eligible else None,
         is_capped=bool(relief),
-        roomier=partial(_roomier, needs, upstreams, policy),
+        candidates=Candidates(needs=needs, policy=policy, upstreams=upstreams),
     )
-
-
-def _roomier(needs: Needs, upstreams: Upstreams, policy: Policy, refused: Choice) -> Choice | None:
-    """Return the choice with the most context among those with more than `refused` and all else that is needed."""
-    whatever_length = msgspec.structs.replace(needs, tokens=0)
-    targets = _able(whatever_length, upstreams, policy_targets(policy).values())
-    able = [_choice(upstreams, target) for target in targets]
-    roomier = [choice for choice in able if _room(choice) > _room(refused)]
-    return max(roomier, key=_room, default=None)
 
 
 def _relief(needs: Needs, upstreams: Upstreams, first: Target, abstain: Target) -> list[Target]:

@@ -28,6 +28,13 @@ class TextInvalid(Exception):
     """A row that cannot be judged: what was expected and what came."""
 
 
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """The texts of one request; none of them, and the reason, when one cannot be judged."""
+
+    texts: list[str]
+    problem: str | None = None
+
+
 class TritonPythonModel:
     """One instance: the router, and the time at which it looks at its files again."""
 
@@ -46,10 +53,20 @@ class TritonPythonModel:
         self._log_changes()
 
     def execute(self, requests: list[Any]) -> list[Any]:
+        """Read the texts of all requests, decide on them together, and answer each request with its own decisions."""
         self._refresh_when_due()
-        texts = [_read_texts(request) for request in requests]
-        decisions = iter(self._router.route([text for rows in texts if isinstance(rows, list) for text in rows]))
-        return [_respond([next(decisions) for _ in rows] if isinstance(rows, list) else rows) for rows in texts]
+        batches = [read_texts(request) for request in requests]
+        all_texts: list[str] = []
+        for batch in batches:
+            all_texts.extend(batch.texts)
+        outcomes = self._router.route(all_texts)
+        responses = []
+        start = 0
+        for batch in batches:
+            end = start + len(batch.texts)
+            responses.append(respond(batch, outcomes[start:end]))
+            start = end
+        return responses
 
     def _refresh_when_due(self) -> None:
         now = time.monotonic()
@@ -93,12 +110,13 @@ def is_version_ready(name: str, version: int) -> bool:
     return bool(pb_utils.is_model_ready(model_name=name, model_version=str(version)))
 
 
-def _read_texts(request: Any) -> list[str] | TextInvalid:
+def read_texts(request: Any) -> Batch:
+    """Return the rows of the input `text`, BYTES [batch, 1]."""
     rows = pb_utils.get_input_tensor_by_name(request, "text").as_numpy().reshape(-1)
     try:
-        return [_decode(row) for row in rows]
+        return Batch(texts=[_decode(row) for row in rows])
     except TextInvalid as exc:
-        return exc
+        return Batch(texts=[], problem=str(exc))
 
 
 def _decode(row: bytes) -> str:
@@ -111,14 +129,16 @@ def _decode(row: bytes) -> str:
     return text
 
 
-def _respond(outcomes: list[Outcome] | TextInvalid) -> Any:
-    if isinstance(outcomes, TextInvalid):
-        return _error(str(outcomes), pb_utils.TritonError.INVALID_ARG)
-    documents = [outcome for outcome in outcomes if isinstance(outcome, DecisionDocument)]
-    if len(documents) < len(outcomes):
-        failure = next(outcome for outcome in outcomes if isinstance(outcome, ClassifierCallFailed))
-        codes = pb_utils.TritonError
-        return _error(str(failure), codes.UNAVAILABLE if failure.is_unavailable else codes.INTERNAL)
+def respond(batch: Batch, outcomes: list[Outcome]) -> Any:
+    """Return the response to one request: a decision for each row, or the first error of any row."""
+    if batch.problem is not None:
+        return _error(batch.problem, pb_utils.TritonError.INVALID_ARG)
+    documents: list[DecisionDocument] = []
+    for outcome in outcomes:
+        if isinstance(outcome, ClassifierCallFailed):
+            codes = pb_utils.TritonError
+            return _error(str(outcome), codes.UNAVAILABLE if outcome.is_unavailable else codes.INTERNAL)
+        documents.append(outcome)
     return pb_utils.InferenceResponse(
         output_tensors=[
             _strings("target", [document.target.encode() for document in documents]),

@@ -83,22 +83,41 @@ def _binary_confidence(reasoning: float, cutoff: float) -> float:
     return 0.5 + 0.5 * (cutoff - reasoning) / cutoff
 
 
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """A condition that a text meets: the rule it stands in, its label, and weight x score of that label."""
+
+    rule_index: int
+    label: str
+    weighted: float
+
+
+def find_matches(policy: RulesPolicy, scores: Mapping[str, float]) -> list[Match]:
+    """Return every condition whose score is high enough, in the order of the rules."""
+    matches: list[Match] = []
+    for index, rule in enumerate(policy.rules):
+        for condition in rule.when_any:
+            score = scores[condition.label]
+            if score >= condition.min_conf:
+                weighted = policy.weights.get(condition.label, 1.0) * score
+                matches.append(Match(rule_index=index, label=condition.label, weighted=weighted))
+    return matches
+
+
 def _decide_by_rules(policy: RulesPolicy, scores: Mapping[str, float]) -> Decision:
     top = min(scores, key=lambda label: (-scores[label], label))
     if scores[top] < policy.threshold_min_conf:
         return _abstain(policy, ABSTAIN_LOW_CONFIDENCE, top, scores[top])
-    matches = [
-        (policy.weights.get(condition.label, 1.0) * scores[condition.label], -index, condition.label)
-        for index, rule in enumerate(policy.rules)
-        for condition in rule.when_any
-        if scores[condition.label] >= condition.min_conf
-    ]
+    matches = find_matches(policy, scores)
     if not matches:
         return _abstain(policy, ABSTAIN_NO_RULE, top, scores[top])
-    _, negative_index, winner = max(matches, key=lambda match: match[:2])
-    rule = policy.rules[-negative_index]
+    best = max(matches, key=lambda match: match.weighted)  # of equals, max keeps the first: the earlier rule wins
+    rule = policy.rules[best.rule_index]
     return Decision(
-        target=rule.target, rationale=rule.rationale, winner=winner, confidence=scores[winner], rule=-negative_index
+        target=rule.target,
+        rationale=rule.rationale,
+        winner=best.label,
+        confidence=scores[best.label],
+        rule=best.rule_index,
     )
 
 
