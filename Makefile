@@ -5,10 +5,12 @@ UPSTREAMS ?=
 RUN_ARGUMENTS ?=
 BENCH_ARGUMENTS ?=
 bin := .venv/bin
-sources := model_repository/semantic_router/1 router_proxy export local tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-vllm bench cards check-code lock clean
+# Branches of the proxy, the policy core and the tools that their own tests reach, in percent.
+coverage_floor := 85
+
+.PHONY: help run test test-vllm coverage bench cards check-code lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -23,6 +25,11 @@ test: check-code  ## Run every check and every test but those on real vLLM
 test-vllm: .venv/.ready-test  ## Run the tests on two real vLLM servers (CPU; 3.4 GB in .tools)
 	local/prepare-vllm.sh
 	$(bin)/python -m pytest tests/vllm
+
+coverage: .venv/.ready-test  ## Measure branch coverage of the tests that run in one process; fails below the floor
+	$(bin)/python -m pytest -q --cov --cov-report=term --cov-fail-under=$(coverage_floor) \
+		tests/routing_policy tests/router_proxy tests/local tests/export \
+		--ignore=tests/export/training --ignore=tests/export/encoders
 
 bench: .venv/.ready-test  ## Measure speed beside peers and the machine's limit into benchmarks/results (BENCH_ARGUMENTS=--full)
 	benchmarks/prepare-tools.sh
