@@ -117,7 +117,7 @@ def choose(
 async def forward(
     request: web.Request, gateway: Gateway, surface: Surface, *, plan: Plan, exchange: Exchange
 ) -> web.StreamResponse:
-    response = await deliver(request, gateway.session, plan, exchange, tracing=gateway.tracing)
+    response = await deliver(request, gateway.connections, plan, exchange, tracing=gateway.tracing)
     if surface.goes_on and exchange.answered_at is not None:
         gateway.stored.passed(exchange.answer_head, *exchange.answered_at)
     return response

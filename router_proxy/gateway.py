@@ -2,7 +2,6 @@
 
 import time
 
-import aiohttp
 import msgspec
 
 from router_proxy.background.canaries import Canaries
@@ -12,6 +11,7 @@ from router_proxy.record.decision_log import DecisionLog
 from router_proxy.record.metrics import Metrics
 from router_proxy.record.tracing import Tracing
 from router_proxy.routing.router_client import PROBE_TEXT, RouterClient
+from router_proxy.upstreams.connections import Connections
 from router_proxy.upstreams.stored_responses import StoredResponses
 from router_proxy.upstreams.upstreams import Upstreams
 from routing_policy.policy import Policy
@@ -38,7 +38,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
     settings: Settings
     upstreams: Upstreams
-    session: aiohttp.ClientSession
+    connections: Connections
     metrics: Metrics
     admission: Admission
     decision_log: DecisionLog

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 
-import aiohttp
 from aiohttp import web
 
 from router_proxy.background.canaries import Canaries
@@ -12,21 +11,18 @@ from router_proxy.background.shadow import Shadow
 from router_proxy.background.upstream_health import HEALTH, UpstreamHealth
 from router_proxy.configuration.canaries_file import CanariesForm
 from router_proxy.configuration.settings import Settings
-from router_proxy.forwarding.relay import SKIP_AUTO_HEADERS
 from router_proxy.record.decision_log import DecisionLog, open_decision_log
 from router_proxy.record.metrics import DIRECTORY_VARIABLE, Metrics
 from router_proxy.record.tracing import NoTracing, Tracing
 from router_proxy.routing.decision_cache import DecisionCache
 from router_proxy.routing.router_client import RouterClient
 from router_proxy.upstreams.breaker import Breaker
+from router_proxy.upstreams.connections import Connections
 from router_proxy.upstreams.stored_responses import StoredResponses
 
 from .admission import Admission
 from .gateway import Gateway, Routing
 from .reloading import LIVE_GATEWAY, Configuration, LiveGateway
-
-# Below uvicorn's 5 s, so that vLLM never closes a connection just as the next request goes out on it.
-_KEEPALIVE_SECONDS = 4
 
 
 async def open_gateway(
@@ -40,17 +36,18 @@ async def open_gateway(
         opened.push_async_callback(decision_log.close)
         tracing = _open_tracing(settings)
         opened.push_async_callback(asyncio.to_thread, tracing.close)
-        session = await opened.enter_async_context(_client_session())
+        connections = Connections()
+        opened.push_async_callback(connections.close)
         live = LiveGateway(
             Gateway(
                 settings=settings,
                 upstreams=configuration.upstreams,
-                session=session,
+                connections=connections,
                 metrics=metrics,
                 admission=Admission(metrics),
                 decision_log=decision_log,
                 tracing=tracing,
-                stored=StoredResponses(session),
+                stored=StoredResponses(connections.pooled),
                 routing=_open_routing(
                     settings, configuration, opened, metrics=metrics, decision_log=decision_log, tracing=tracing
                 ),
@@ -60,20 +57,14 @@ async def open_gateway(
         )
         opened.push_async_callback(live.close)
         health = UpstreamHealth(
-            session, lambda: live.current.upstreams, metrics, interval_seconds=settings.health_interval_seconds
+            connections.fresh,
+            lambda: live.current.upstreams,
+            metrics,
+            interval_seconds=settings.health_interval_seconds,
         )
         opened.push_async_callback(health.close)
         app[LIVE_GATEWAY], app[HEALTH] = live, health
         yield
-
-
-def _client_session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS),
-        auto_decompress=False,
-        skip_auto_headers=SKIP_AUTO_HEADERS,
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
 
 
 def _open_tracing(settings: Settings) -> Tracing:

@@ -78,17 +78,19 @@ class UpstreamHealth:
             await asyncio.sleep(self._interval_seconds)
 
     async def _check(self, upstream: Upstream, endpoint: Endpoint) -> None:
-        headers = upstream.own_headers | {"Connection": "close"}  # a new one each time, as that must work too
         try:
             async with self._session.get(
-                endpoint.url_for("/v1/models"), headers=headers, timeout=_TIMEOUT, ssl=upstream.trust
+                endpoint.url_for("/v1/models"),
+                headers=upstream.own_headers(endpoint),
+                timeout=_TIMEOUT,
+                ssl=upstream.trust,
             ) as answer:
                 body = await answer.read()
         except TimeoutError:  # once it may be busy, twice in a row it is taken for down
             _note(upstream, endpoint, is_down=endpoint.was_slow)
             endpoint.was_slow = True
             return
-        except (aiohttp.ClientError, OSError):
+        except Exception:  # noqa: BLE001 - whatever it is, this endpoint cannot be asked
             _note(upstream, endpoint, is_down=True)
             return
         endpoint.was_slow = False
@@ -103,7 +105,7 @@ def _shown(url: str) -> str:
 
 def _note(upstream: Upstream, endpoint: Endpoint, *, is_down: bool) -> None:
     if is_down != endpoint.is_down:
-        LOG.warning("%s at %s is %s", upstream.name, endpoint.url, "down" if is_down else "up again")
+        LOG.warning("%s at %s is %s", upstream.name, endpoint.place, "down" if is_down else "up again")
     endpoint.is_down = is_down
 
 

@@ -14,10 +14,12 @@ from router_proxy.errors import ProxyError, UpstreamTimedOut, UpstreamUnreachabl
 from router_proxy.record.exchange import Exchange
 from router_proxy.record.tracing import Tracing
 from router_proxy.request.headers import forwarded_response_headers
+from router_proxy.upstreams.connections import Connections
 from router_proxy.upstreams.placement import Choice, Plan
 from router_proxy.upstreams.upstreams import Endpoint, Upstream
 
-from .relay import Begun, Outgoing, outgoing_request, read_whole, send, stream_back
+from .relay import read_whole, stream_back
+from .sending import Begun, Outgoing, outgoing_request, send
 
 # An upstream, or what stands before it, says so when it cannot answer anybody; a 500 may be about this request alone.
 _ANOTHER_MAY_ANSWER = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
@@ -32,10 +34,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def deliver(
-    request: web.Request, session: aiohttp.ClientSession, plan: Plan, exchange: Exchange, *, tracing: Tracing
+    request: web.Request, connections: Connections, plan: Plan, exchange: Exchange, *, tracing: Tracing
 ) -> web.StreamResponse:
     """Stream back the first answer; one that refuses the request as too long is tried once where there is more room."""
-    async with first_answer(request, session, plan, exchange, tracing=tracing) as answer:
+    async with first_answer(request, connections, plan, exchange, tracing=tracing) as answer:
         is_refused = answer.begun.response.status == HTTPStatus.BAD_REQUEST
         roomier = plan.roomier_than(answer.choice) if is_refused else None
         if roomier is None:
@@ -44,22 +46,22 @@ async def deliver(
         if not _TOO_LONG.search(refusal):
             return _whole_answer(answer.begun.response, refusal)
     exchange.note_moved(roomier, "context")
-    async with first_answer(request, session, plan.only(roomier), exchange, tracing=tracing) as answer:
+    async with first_answer(request, connections, plan.only(roomier), exchange, tracing=tracing) as answer:
         return await stream_back(request, answer.begun, answer.choice.upstream, exchange)
 
 
 @asynccontextmanager
 async def first_answer(
-    request: web.Request, session: aiohttp.ClientSession, plan: Plan, exchange: Exchange, *, tracing: Tracing
+    request: web.Request, connections: Connections, plan: Plan, exchange: Exchange, *, tracing: Tracing
 ) -> AsyncIterator[Answer]:
     """Ask the endpoints in order until one answers; its answer is open, and counts as work there, inside the block."""
     failure: ProxyError | None = None
     for choice, endpoint, is_last in _attempts(plan.choices):
-        outgoing = outgoing_request(request, choice.upstream, plan.body_for(choice), exchange.request_id)
+        outgoing = outgoing_request(request, choice.upstream, endpoint, plan.body_for(choice))
         with endpoint.working(), tracing.asking(choice, endpoint, exchange):
             tracing.carry(outgoing.headers)
             try:
-                begun = await _ask(session, choice.upstream, endpoint, outgoing, is_last=is_last, exchange=exchange)
+                begun = await _ask(connections, choice.upstream, endpoint, outgoing, is_last=is_last, exchange=exchange)
             except (UpstreamUnreachable, UpstreamTimedOut) as exc:
                 failure = exc
                 continue
@@ -75,7 +77,7 @@ def _whole_answer(answer: aiohttp.ClientResponse, body: bytes) -> web.Response:
 
 
 async def _ask(
-    session: aiohttp.ClientSession,
+    connections: Connections,
     upstream: Upstream,
     endpoint: Endpoint,
     outgoing: Outgoing,
@@ -85,7 +87,7 @@ async def _ask(
 ) -> Begun:
     """Return the answer of `endpoint`, or raise what is wrong with it where another endpoint may have a better one."""
     try:
-        begun = await send(session, upstream, endpoint, outgoing)
+        begun = await send(connections, upstream, endpoint, outgoing)
     except (UpstreamUnreachable, UpstreamTimedOut) as exc:
         exchange.note_attempt(upstream.name, exc.result)
         raise

@@ -53,7 +53,7 @@ async def pass_on_by_id(request: web.Request) -> web.StreamResponse:
 async def _deliver(request: web.Request, gateway: Gateway, plan: Plan) -> web.StreamResponse:
     exchange = Exchange(request_id=request[REQUEST_ID], surface="other")
     try:
-        return await deliver(request, gateway.session, plan, exchange, tracing=gateway.tracing)
+        return await deliver(request, gateway.connections, plan, exchange, tracing=gateway.tracing)
     finally:
         gateway.metrics.upstreams_asked(exchange)
 

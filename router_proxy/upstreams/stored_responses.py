@@ -68,7 +68,7 @@ class StoredResponses:
 
     async def _keeps(self, holder: Holder, response_id: str) -> bool:
         url = holder.endpoint.url_for(f"{RESPONSES_PATH}/{response_id}")
-        headers, trust = holder.upstream.own_headers, holder.upstream.trust
+        headers, trust = holder.upstream.own_headers(holder.endpoint), holder.upstream.trust
         try:
             async with self._session.get(url, headers=headers, timeout=_SEARCH_TIMEOUT, ssl=trust) as answer:
                 return answer.status == HTTPStatus.OK

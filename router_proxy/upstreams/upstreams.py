@@ -2,8 +2,10 @@
 
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 import aiohttp
@@ -21,10 +23,19 @@ _PAUSE_SECONDS = 2.0
 
 
 class Endpoint:
-    """One URL of an upstream, with the requests it is working on. `is_down` and `max_model_len` come from checks."""
+    """One URL of an upstream, with the requests it is working on. `is_down` and `max_model_len` come from checks.
+
+    `url` is as configured and may hold a password; `place` is what anybody may read.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
+        configured = URL(url)
+        self._base = configured.with_user(None)
+        self._base_path = self._base.raw_path.rstrip("/")
+        self.place = str(self._base)
+        self.has_name = not _is_address(configured.host or "")
+        self.own_headers = _basic_authorization(configured)
         self.outstanding = 0
         self.last_begun = 0.0
         self.breaker = Breaker(failures=_FAILURES_IN_A_ROW, pause_seconds=_PAUSE_SECONDS)
@@ -36,9 +47,16 @@ class Endpoint:
     def is_known_dead(self) -> bool:
         return self.is_down or self.breaker.is_open
 
-    def url_for(self, path_and_query: str) -> URL:
-        """Return where `path_and_query`, exactly as the client sent it, lies on this endpoint."""
-        return URL(self.url.rstrip("/") + path_and_query, encoded=True)
+    def url_for(self, path: str, query: str = "") -> URL:
+        """Return where `path` lies on this endpoint; neither it nor `query` can name another host."""
+        base = self._base
+        return URL.build(
+            scheme=base.scheme,
+            authority=base.raw_authority,
+            path=self._base_path + path,
+            query_string=query,
+            encoded=True,
+        )
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -68,7 +86,7 @@ class Upstream:
         self.connect_timeout = aiohttp.ClientTimeout(connect=form.timeouts.connect)
         self.fallbacks = tuple(form.fallbacks)
         self.keeps_credentials = form.auth == "passthrough"
-        self.own_headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._own_headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.trust: ssl.SSLContext | bool = trust or True  # True: what the system trusts
         self._form = form
         self._modalities = frozenset(form.modalities)
@@ -92,6 +110,10 @@ class Upstream:
             tools=self._form.tools,
             max_tokens=self._form.max_model_len or min(reported, default=None),
         )
+
+    def own_headers(self, endpoint: Endpoint) -> Mapping[str, str]:
+        """Return the headers that speak for this proxy at one of the endpoints."""
+        return self._own_headers or endpoint.own_headers
 
     def ranked_endpoints(self) -> list[Endpoint]:
         """Return the endpoints in the order to try them: up, least outstanding, longest idle first."""
@@ -139,6 +161,22 @@ class Upstreams:
         if upstream := self._by_name.get(model):
             return upstream
         raise RouteUnknown(f"The model {model!r} does not exist.", code="model_not_found", param="model")
+
+
+def _basic_authorization(url: URL) -> dict[str, str]:
+    """Return what a URL with user and password asks to be sent (RFC 7617); a key of the upstream's goes before it."""
+    if url.user is None:
+        return {}
+    credentials = b64encode(f"{url.user}:{url.password or ''}".encode())
+    return {"Authorization": f"Basic {credentials.decode()}"}
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _trust(name: str, form: UpstreamForm, file: Path) -> ssl.SSLContext | None:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from tests.router_proxy.conftest import GENERAL, HARD, Proxy, StartProxy, StartRaw
-from tests.stand_ins.raw_server import JSON_HEAD
+from tests.stand_ins.raw_server import JSON_HEAD, reset
 
 STREAMED = {"model": GENERAL, "stream": True, "messages": [{"role": "user", "content": HARD}]}
 CHAT = "/v1/chat/completions"
@@ -167,6 +167,38 @@ async def test_an_answer_cut_off_is_cut_off_for_the_client_too(
     with pytest.raises(aiohttp.ClientPayloadError):
         await (await proxy.client.post(CHAT, json=STREAMED)).read()
     assert await proxy.metric("semrouter_requests_total", upstream="aborted") == 1
+
+
+@pytest.mark.parametrize("bytes_sent", [10, 300_000], ids=["short", "long"])
+@pytest.mark.parametrize("is_reset", [True, False], ids=["reset", "closed"])
+async def test_an_answer_that_ends_with_its_connection_is_whole_only_when_that_is_closed(
+    start_proxy: StartProxy,
+    start_raw: StartRaw,
+    bytes_sent: int,
+    is_reset: bool,  # noqa: FBT001 - a parameter of the table
+) -> None:
+    read = asyncio.Event()
+
+    async def end(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(JSON_HEAD + b"Connection: close\r\n\r\n" + b"x" * bytes_sent)
+        await writer.drain()
+        await read.wait()
+        if is_reset:
+            reset(writer)
+        else:
+            writer.close()
+
+    proxy = await start_proxy("127.0.0.1:1", served_by(await start_raw(end)))
+    async with proxy.client.post(CHAT, json=STREAMED) as response:
+        begun = await response.content.readexactly(bytes_sent)
+        read.set()
+        if is_reset:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+        else:
+            assert begun + await response.read() == b"x" * bytes_sent
+
+    assert await proxy.metric("semrouter_requests_total", upstream="aborted" if is_reset else "2xx") == 1
 
 
 async def test_a_stream_that_stops_is_cut_off(start_proxy: StartProxy, start_raw: StartRaw) -> None:

@@ -1,13 +1,24 @@
 """Trying again, at the socket: who gets a request that somebody did not answer, and who is left alone."""
 
 import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.test_utils import TestServer
+from msgspec import structs
 
-from tests.router_proxy.conftest import GENERAL, HARD, Proxy, StartProxy, StartRaw
-from tests.stand_ins.raw_server import JSON_HEAD
+from local.stack.processes import free_ports
+from router_proxy.upstreams.connections import Connections
+from tests.router_proxy.conftest import GENERAL, HARD, Proxy, StartProxy, StartRaw, StartUpstream
+from tests.stand_ins.raw_server import JSON_HEAD, reset
+from tests.stand_ins.upstream import EchoUpstream
 
 from .test_relay import CHAT, STREAMED, served_by, status_of
+
+Ends = Callable[[asyncio.StreamWriter], None]
 
 
 async def test_an_idle_connection_that_the_upstream_closed_is_not_used_again(
@@ -28,44 +39,147 @@ async def test_an_idle_connection_that_the_upstream_closed_is_not_used_again(
     assert (statuses, len(received)) == ([200, 200, 200], 3)
 
 
-class TestAConnectionThatDies:
-    """On a connection in use before, as on a new one: an endpoint never gets the same request twice."""
+class TestAConnectionInUseBeforeThatDies:
+    """Most likely it idled too long, and the request was never read: once more, over a fresh one."""
 
     @pytest.fixture
     def received(self) -> list[None]:
         return []
 
     @pytest.fixture
-    async def dying_url(self, start_raw: StartRaw, received: list[None]) -> str:
-        """Answer the first request of each connection and close on the second, which it has read."""
+    def dying_url(self, start_raw: StartRaw, received: list[None], last_words: bytes, ends: Ends) -> Awaitable[str]:
+        """Answer the first request of each connection; on the second say `last_words` and end."""
         known: list[asyncio.StreamWriter] = []
 
         async def die(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             received.append(None)
             if writer in known:
-                raise ConnectionResetError
+                writer.write(last_words)
+                await writer.drain()
+                ends(writer)
             known.append(writer)
             writer.write(JSON_HEAD + b"Content-Length: 2\r\n\r\n{}")
 
-        return await start_raw(die)
+        return start_raw(die)
 
-    async def test_the_request_is_not_repeated_there(
-        self, start_proxy: StartProxy, dying_url: str, received: list[None]
+    @pytest.mark.parametrize("ends", [asyncio.StreamWriter.close, reset], ids=["closed", "reset"])
+    @pytest.mark.parametrize("last_words", [b""])
+    @pytest.mark.parametrize("bytes_sent", [100, 3_000_000])
+    async def test_is_replaced_by_a_fresh_one(
+        self, start_proxy: StartProxy, dying_url: Awaitable[str], received: list[None], bytes_sent: int
     ) -> None:
-        proxy = await start_proxy("127.0.0.1:1", served_by(dying_url))
+        proxy = await start_proxy("127.0.0.1:1", served_by(await dying_url))
+        body = STREAMED | {"messages": "x" * bytes_sent}
+
+        statuses = [(await proxy.post(CHAT, body)).status for _ in range(4)]
+
+        assert (statuses, len(received)) == ([200] * 4, 6)
+        assert await proxy.metric("semrouter_upstream_requests_total", result="2xx") == 4
+
+    @pytest.mark.parametrize("ends", [asyncio.StreamWriter.close])
+    @pytest.mark.parametrize("last_words", [b"HTTP/1.1 200 OK\r\nContent-", JSON_HEAD + b"Content-Length: 9\r\n\r\n"])
+    async def test_is_not_replaced_once_an_answer_had_begun(
+        self, start_proxy: StartProxy, dying_url: Awaitable[str], received: list[None]
+    ) -> None:
+        proxy = await start_proxy("127.0.0.1:1", served_by(await dying_url))
 
         statuses = [await status_of(proxy) for _ in range(2)]
 
         assert (statuses, len(received)) == ([200, 502], 2)
 
-    async def test_another_endpoint_may_have_it(
-        self, proxy: Proxy, start_proxy: StartProxy, dying_url: str, received: list[None]
-    ) -> None:
-        both = await start_proxy("127.0.0.1:1", served_by(dying_url, proxy.urls[GENERAL]))
 
-        statuses = [await status_of(both) for _ in range(3)]
+@pytest.mark.parametrize("last_words", [b"", b"HTTP/1.1 200 OK\r\n"])
+async def test_a_request_that_a_new_connection_died_of_is_not_repeated(
+    start_proxy: StartProxy, start_raw: StartRaw, last_words: bytes
+) -> None:
+    received: list[None] = []
 
-        assert (statuses, len(received), proxy.general.requests_begun) == ([200, 200, 200], 2, 2)
+    async def die(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(None)
+        writer.write(last_words)
+        writer.close()
+
+    proxy = await start_proxy("127.0.0.1:1", served_by(await start_raw(die)))
+
+    assert (await status_of(proxy), len(received)) == (502, 1)
+
+
+class Names(AbstractResolver):
+    """A name server for one name, whose address moves."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.asked = 0
+
+    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> list[ResolveResult]:
+        self.asked += 1
+        place = ResolveResult(hostname=host, host=self.address, port=port, family=family, proto=0, flags=0)
+        return [place]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_name_whose_address_refuses_is_resolved_again(start_proxy: StartProxy) -> None:
+    names, upstream = Names(), EchoUpstream(GENERAL)
+    names.address = "127.0.0.2"
+    (port,) = free_ports(1)
+    async with TestServer(upstream.app, host="127.0.0.2", port=port):
+        proxy = await start_proxy("127.0.0.1:1", served_by(f"http://gpu.test:{port}"))
+        proxy.live.current = structs.replace(proxy.gateway, connections=Connections(names))
+        first = await status_of(proxy)
+        names.address = "127.0.0.3"
+    async with TestServer(EchoUpstream(GENERAL).app, host="127.0.0.3", port=port):
+        moved = [await status_of(proxy) for _ in range(3)]
+        asked = names.asked
+    await proxy.gateway.connections.close()
+
+    assert ([first], moved) == ([200], [200] * 3)
+    assert asked <= 4
+    assert await proxy.metric("semrouter_upstream_requests_total", result="unreachable") == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        pytest.param(served_by("http://gpu..team-a:8000"), "k", id="a name that is none"),
+        pytest.param(served_by("http://127.0.0.1:1", api_key_env="KEY"), "k\n", id="a key with a line break"),
+        pytest.param(served_by("http://127.0.0.1:1", api_key_env="KEY"), "k\0", id="a key with a null"),
+        pytest.param(served_by("http://" + "x" * 300 + ":1"), "k", id="a name too long"),
+    ],
+)
+async def test_an_endpoint_that_cannot_be_asked_is_an_unreachable_one(
+    start_proxy: StartProxy, start_upstream: StartUpstream, settings: dict[str, Any], key: str
+) -> None:
+    _, alive_url = await start_upstream("alive")
+    alone = await start_proxy("127.0.0.1:1", settings, KEY=key)
+    refused = [await alone.chat(HARD, model=GENERAL, mode="off") for _ in range(2)]
+    await alone.check_health()
+    settings["upstreams"][GENERAL].pop("api_key_env", None)
+    settings["upstreams"][GENERAL]["endpoints"].append(alive_url)
+    both = await start_proxy("127.0.0.1:1", settings)
+
+    assert [(each.status, each.body["error"]["code"]) for each in refused] == [(502, "upstream_unreachable")] * 2
+    assert alone.gateway.upstreams.serving(GENERAL).endpoints[0].is_down
+    assert [await status_of(both) for _ in range(3)] == [200] * 3
+
+
+async def test_user_and_password_of_an_endpoint_reach_it_and_nobody_else(
+    start_proxy: StartProxy, start_upstream: StartUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, url = await start_upstream("alive")
+    with_password = url.replace("http://", "http://me:pass%40word@")
+    open_to_it = await start_proxy("127.0.0.1:1", served_by(with_password))
+    own_key = await start_proxy("127.0.0.1:1", served_by(with_password, api_key_env="KEY"), KEY="k")
+
+    answers = [await each.post(CHAT, {"model": GENERAL}) for each in (open_to_it, own_key)]
+    await open_to_it.check_health()
+    shown = await open_to_it.metrics()
+
+    sent = [answer.body["received"]["headers"]["authorization"] for answer in answers]
+    assert sent == ["Basic bWU6cGFzc0B3b3Jk", "Bearer k"]
+    assert url.rstrip("/") in shown
+    assert "word" not in shown + caplog.text
 
 
 @pytest.mark.parametrize("ends", ["breaks off", "is late"])
