@@ -1,5 +1,6 @@
 """Triton with a full-size classifier on a card: what queue and compute take as clients grow."""
 
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -100,7 +101,9 @@ def container_command(repository: Path, ports: TritonPorts) -> list[str]:
         stub=_CONTAINER / "backends" / "python" / "triton_python_backend_stub",
         libpython_directory=_CONTAINER,
     )
-    return server_command(parts, repository, _CONTAINER / "backends", ports=ports, extra=())
+    return server_command(
+        parts, repository, _CONTAINER / "backends", ports=ports, admin_token=secrets.token_urlsafe(32), extra=()
+    )
 
 
 def loads(ports: TritonPorts, folder: Path, clients: Sequence[int], requests: int) -> list[Load]:

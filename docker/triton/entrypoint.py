@@ -1,4 +1,4 @@
-"""Start Triton in its container: bring the serving copy up to date, then become tritonserver.
+"""Start Triton in its container: bring the serving copy up to date, then run tritonserver.
 
 `refresh` as the only argument stops after the copy, so that another container can mount it read-only; any other
 arguments are added to tritonserver's.
@@ -6,40 +6,34 @@ arguments are added to tritonserver's.
 
 import os
 import secrets
+import signal
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from export.repository.serving_copy import advice_on, models_with_versions, refresh_serving_copy
+from export.repository.serving_copy import advice_on, refresh_serving_copy
+from export.repository.triton_flags import CHANGING_APIS, INSPECTING_APIS, hide_argument, serving_flags
 
 SHIPPED = Path(__file__).resolve().parents[2] / "model_repository"
-GUARDED_APIS = "shared-memory,model-config,model-repository,statistics,trace,logging"
-ADMIN_HEADER = "semrouter-admin"
 
 
 def server_command(repository: Path, admin_token: str, extra: Sequence[str] = ()) -> list[str]:
     """Return the command that serves every model of `repository` that has a version; `extra` wins.
 
-    What changes or inspects the server needs the header `semrouter-admin` (gRPC: `triton-grpc-protocol-` before it).
-    Connections end after five minutes so that gRPC clients resolve again and find replicas that joined.
+    What changes or inspects the server wants the token. Connections end after five minutes so that gRPC clients resolve
+    again and find replicas that joined.
     """
     return [
         "tritonserver",
-        f"--model-repository={repository}",
-        "--model-control-mode=explicit",
-        *(f"--load-model={model}" for model in models_with_versions(repository)),
-        "--disable-auto-complete-config",
+        *serving_flags(repository, admin_token, (*CHANGING_APIS, *INSPECTING_APIS)),
         "--exit-timeout-secs=20",
         "--log-format=ISO8601",
         "--http-port=8000",
-        f"--http-restricted-api={GUARDED_APIS}:{ADMIN_HEADER}={admin_token}",
         "--grpc-port=8001",
-        f"--grpc-restricted-protocol={GUARDED_APIS}:{ADMIN_HEADER}={admin_token}",
-        "--grpc-infer-allocation-pool-size=64",
         "--grpc-max-connection-age=300000",
         "--grpc-max-connection-age-grace=30000",
         "--metrics-port=8002",
-        "--backend-config=python,shm-default-byte-size=8388608",
         *extra,
     ]
 
@@ -57,9 +51,19 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     admin_token = environ.get("SEMROUTER_TRITON_ADMIN_TOKEN") or secrets.token_urlsafe(32)
     command = server_command(repository, admin_token, arguments)
     pid_file = Path(environ["SEMROUTER_TRITON_PID_FILE"])
-    pid_file.write_text(str(os.getpid()), encoding="ascii")
     pid_file.with_suffix(".answered").unlink(missing_ok=True)  # the probe's note of the server before this one
-    os.execvp(command[0], command)  # noqa: S606 - becoming the server is the point
+    sys.exit(run_server(command, admin_token, pid_file))
+
+
+def run_server(command: Sequence[str], admin_token: str, pid_file: Path) -> int:
+    """Run tritonserver as a child, which has its token hidden, and pass on the signals that stop a container."""
+    server = subprocess.Popen(command)  # noqa: S603 - our own command, no shell
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: server.send_signal(received))
+    pid_file.write_text(str(server.pid), encoding="ascii")
+    hide_argument(server.pid, admin_token)
+    code = server.wait()
+    return code if code >= 0 else 128 - code  # as a shell says which signal ended it
 
 
 if __name__ == "__main__":

@@ -25,10 +25,12 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def load(self) -> "LoadModel | None":
         from .triton_control import load_model
+        from .triton_flags import read_token
 
         if self.triton_url is None:
             return None
-        return functools.partial(load_model, self.triton_url, admin_token=os.environ.get(self.token_variable))
+        token = os.environ.get(self.token_variable) or read_token(self.repository)
+        return functools.partial(load_model, self.triton_url, admin_token=token)
 
 
 REPOSITORY = click.option(
@@ -57,7 +59,7 @@ def at_destination(command: Callable[..., None]) -> Callable[..., None]:
         metavar="VARIABLE",
         default="SEMROUTER_TRITON_ADMIN_TOKEN",
         show_default=True,
-        help="The environment variable with the token of a Triton that guards its model control.",
+        help="Variable with Triton's token for model control; without it, the file triton-token beside the repository.",
     )
     @functools.wraps(command)
     def run(*, repository: Path, triton_url: str | None, triton_token_env: str, **options: Any) -> None:

@@ -5,9 +5,10 @@ from tritonclient.utils import InferenceServerException
 
 from export.errors import TritonRefused
 
+from .triton_flags import ADMIN_HEADER
+
 LOAD_SECONDS = 120
-# Triton's prefix and the header that docker/triton/entrypoint.py guards model control with.
-ADMIN_METADATA = "triton-grpc-protocol-semrouter-admin"
+ADMIN_METADATA = f"triton-grpc-protocol-{ADMIN_HEADER}"  # Triton's prefix and the header of `triton_flags`
 
 
 def load_model(url: str, name: str, admin_token: str | None = None) -> None:

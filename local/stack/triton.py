@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from export.repository.serving_copy import models_with_versions
+from export.repository.triton_flags import CHANGING_APIS, serving_flags
 from local.errors import TritonUnavailable
 
 ONNXRUNTIME_BACKEND = Path(__file__).parents[1] / "backends" / "onnxruntime" / "model.py"
@@ -64,30 +64,30 @@ def assemble_backends(installation: TritonInstallation, directory: Path) -> Path
 
 
 def server_command(
-    installation: TritonInstallation, repository: Path, backends: Path, *, ports: TritonPorts, extra: Sequence[str]
+    installation: TritonInstallation,
+    repository: Path,
+    backends: Path,
+    *,
+    ports: TritonPorts,
+    admin_token: str,
+    extra: Sequence[str],
 ) -> list[str]:
     """Return the command that serves every model of `repository` that has a version, on loopback; `extra` wins.
 
-    Explicit model control, because bundles are swapped by loading; no auto-completion, because it would import
-    every Python model twice.
+    Loading a model runs code, and any page in a browser can send a request to loopback: both want `admin_token`.
     """
     for path in (repository, backends):
         _check_path(path)
     return [
         str(installation.server),
-        f"--model-repository={repository}",
         f"--backend-directory={backends}",
-        "--model-control-mode=explicit",
-        *(f"--load-model={model}" for model in models_with_versions(repository)),
-        "--disable-auto-complete-config",
+        *serving_flags(repository, admin_token, CHANGING_APIS),
         "--http-address=127.0.0.1",
         f"--http-port={ports.http}",
         "--grpc-address=127.0.0.1",
         f"--grpc-port={ports.grpc}",
         "--metrics-address=127.0.0.1",
         f"--metrics-port={ports.metrics}",
-        "--grpc-infer-allocation-pool-size=64",
-        "--backend-config=python,shm-default-byte-size=8388608",
         *extra,
     ]
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from export.repository.serving_copy import ROUTER
+from export.repository.triton_flags import TOKEN_FILE, hide_argument, write_token
 
 from .processes import ManagedProcess, check_port_free, http_status
 from .triton import TritonPorts, assemble_backends, find_installation, server_command, server_environment
@@ -41,10 +42,11 @@ class TritonServer(ManagedProcess):
         `extra` are arguments of tritonserver that win over ours.
         """
         installation = find_installation()
+        self.admin_token = write_token(run_directory / TOKEN_FILE)
         backends = assemble_backends(installation, run_directory / "backends")
         super().__init__(
             "tritonserver",
-            server_command(installation, repository, backends, ports=ports, extra=extra),
+            server_command(installation, repository, backends, ports=ports, admin_token=self.admin_token, extra=extra),
             server_environment(installation, dict(variables)),
             run_directory / "logs" / "tritonserver.log",
         )
@@ -55,6 +57,7 @@ class TritonServer(ManagedProcess):
         for name, port in (("HTTP", self.ports.http), ("gRPC", self.ports.grpc), ("metrics", self.ports.metrics)):
             check_port_free(f"tritonserver {name}", port)
         super().start()
+        hide_argument(self.pid, self.admin_token)
         self._last_answer = time.monotonic()
 
     def wait_ready(self) -> None:
