@@ -22,14 +22,14 @@ KEY_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 KEYS_BESIDE = {key: row[max(at - 1, 0) : at] + row[at + 1 : at + 2] for row in KEY_ROWS for at, key in enumerate(row)}
 
 
-def rewritten(texts: Sequence[str], seed: int) -> list[str]:
-    """Return one variant of each text; the same seed gives the same variants."""
+def rewritten(texts: Sequence[str], seed: int, share: float = REWRITE_SHARE) -> list[str]:
+    """Return one variant of each text, `share` of them changed; the same seed gives the same variants."""
     rng = random.Random(seed)  # noqa: S311 - repeatable, nothing secret
-    return [_maybe_rewrite(text, rng) for text in texts]
+    return [_maybe_rewrite(text, rng, share) for text in texts]
 
 
-def _maybe_rewrite(text: str, rng: random.Random) -> str:
-    if rng.random() > REWRITE_SHARE:
+def _maybe_rewrite(text: str, rng: random.Random, share: float) -> str:
+    if rng.random() > share:
         return text
     drawn = rng.choices(list(REWRITES), weights=list(REWRITES.values()), k=rng.choice((1, 1, 2)))
     for rewrite in dict.fromkeys(drawn):

@@ -15,7 +15,8 @@ from export.recipe.folds import FOLDS
 )
 @click.option("--dev", type=click.Path(path_type=Path), help="JSONL to stop by and calibrate on [a tenth of --data].")
 @click.option("--label-field", default="label", show_default=True, help="The field with the label to learn.")
-@click.option("--topic-field", help="A second label, learned beside the first; it helps and does not ship.")
+@click.option("--topic-field", help="A second label, learned beside the first; OUTPUT/topic holds its bundle.")
+@click.option("--topics", help="The second labels in output order, comma-separated [those in --data, sorted].")
 @click.option("--labels", help="The labels in output order, comma-separated [those in --data, sorted].")
 @click.option("--base", help="Classifier to fine-tune: a Hugging Face checkpoint folder, or a hub id.")
 @click.option(
@@ -38,6 +39,9 @@ from export.recipe.folds import FOLDS
 @click.option(
     "--learning-rate", type=click.FloatRange(0, min_open=True), help="Peak rate [1e-3 new, 5e-5 with --base]."
 )
+@click.option("--pairs/--no-pairs", default=True, show_default=True, help="Learn each prompt bare and dressed alike.")
+@click.option("--temperature", type=click.FloatRange(0, min_open=True), help="[the best on what is held out, or dev]")
+@click.option("--topic-temperature", type=click.FloatRange(0, min_open=True), help="The same of the second label.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="int8", show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads [all]. Another number rounds differently.")
@@ -54,12 +58,16 @@ def train_command(**options: Any) -> None:
     """
     from .run import TrainingRequest, run_training
 
-    labels = options.pop("labels")
+    labels, topics = options.pop("labels"), options.pop("topics")
     weights = dict(_source_weight(text) for text in options.pop("source_weight"))
     options["hold_out"] += FOLDS.get(options.pop("hold_out_fold"), ())
-    request = TrainingRequest(**options, labels=labels.split(",") if labels else None, source_weights=weights)
+    request = TrainingRequest(**options, labels=_names(labels), topics=_names(topics), source_weights=weights)
     bundle = run_training(request, click.echo)
     click.echo(f"bundle {bundle.revision} in {request.output / 'bundle'}")
+
+
+def _names(text: str | None) -> list[str] | None:
+    return text.split(",") if text else None
 
 
 def _source_weight(text: str) -> tuple[str, float]:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -14,15 +14,18 @@ from torch.nn import functional
 from export.classifier.third_party import quiet_libraries
 from export.encoders.small_classifier import SmallShape, new_classifier, start_embeddings
 from export.encoders.vocabulary import open_tokenizer, prune_vocabulary
+from export.recipe.dresses import TRAINING_DRESSES, dressed, read_dresses
 
 from .augmentation import rewritten
 from .batches import encode, grouped
 from .data import LabelledPrompt, balanced_over_labels, source_weights
-from .loop import Examples, Report, Schedule, Taught, Trainer, predict
-from .networks import StudentNetwork, TeacherNetwork
+from .loop import Examples, Report, Schedule, Taught, Trainer, paired_batches, predict
+from .networks import StudentNetwork, TeacherNetwork, with_more_outputs, with_rows
 
 SMALLEST_GROUP = 8  # prompts; a share of fewer says nothing
 TEACHER_EPOCH = 1000  # the teacher's draw of the prompts is none of the student's
+REWRITING_OF_DRESSED = 500_000  # added to the seed
+DRESSED_REWRITE_SHARE = 0.3
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +43,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     teacher_schedule: Schedule = Schedule(learning_rate=1e-4, averaging=0.98)
     source_weights: dict[str, float] = {}
     balance_labels: bool = False  # draw, or weigh, every label alike
+    pairs: bool = True  # learn each prompt as it is and dressed, and to judge both alike
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +67,7 @@ class Student(msgspec.Struct, frozen=True):
 class Teacher(msgspec.Struct, frozen=True):
     network: TeacherNetwork
     tokenizer: Tokenizer
+    labels: list[str]
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -80,6 +85,7 @@ def new_student(course: Course, donor: Path) -> Student:
     tokenizer = prune_vocabulary(donor_tokenizer, texts, course.recipe.vocabulary)
     classifier = new_classifier(course.recipe.shape, tokenizer, course.labels)
     start_embeddings(classifier, tokenizer, donor, donor_tokenizer)
+    with_more_outputs(classifier, len(course.labels), len(course.topics))
     return Student(classifier, tokenizer)
 
 
@@ -88,24 +94,24 @@ def fine_tune_teacher(course: Course, folder: Path, report: Report) -> Teacher:
     torch.manual_seed(course.recipe.seed)
     network = TeacherNetwork(folder, len(course.labels), max(len(course.topics), 1))
     tokenizer = open_tokenizer(folder / "tokenizer.json")
-    chosen = draw(course, TEACHER_EPOCH)
+    chosen = rewritten_prompts(course, draw(course, TEACHER_EPOCH), TEACHER_EPOCH)
     ids = encode(tokenizer, [prompt.text for prompt in chosen], course.recipe.teacher_max_tokens)
     examples = _examples(course, chosen, ids, taught=None)
     schedule = course.recipe.teacher_schedule
     trainer = Trainer(network, schedule, steps=len(grouped(ids, schedule.tokens_per_batch)))
     report(f"teacher: {len(chosen)} prompts, {trainer.steps} steps")
     trainer.train(examples, _rng(course, TEACHER_EPOCH), report)
-    return Teacher(trainer.averaged, tokenizer)
+    return Teacher(trainer.averaged, tokenizer, course.labels)
 
 
 def fit(course: Course, student: Student, teacher: Teacher | None, report: Report) -> list[Pass]:
     """Train `student` in place, stopping early; it ends with the averaged weights of its best epoch on dev."""
     torch.manual_seed(course.recipe.seed)
-    vector_size = 1 if teacher is None else teacher.network.vector_size
-    network = StudentNetwork(student.classifier, max(len(course.topics), 1), vector_size)
+    vector_size = 0 if teacher is None else teacher.network.vector_size
+    network = StudentNetwork(student.classifier, len(course.labels), vector_size)
     first = _lesson(course, student, teacher, epoch=0)
     schedule, epochs = course.recipe.schedule, course.recipe.epochs
-    trainer = Trainer(network, schedule, steps=epochs * len(grouped(first.ids, schedule.tokens_per_batch)))
+    trainer = Trainer(network, schedule, steps=epochs * len(paired_batches(first, schedule)))
     passes: list[Pass] = []
     best: dict[str, torch.Tensor] = {}
     for epoch in range(epochs):
@@ -129,16 +135,26 @@ def _best(passes: Sequence[Pass]) -> int:
 
 
 def draw(course: Course, epoch: int) -> list[LabelledPrompt]:
-    """Return the prompts of one epoch, some rewritten; the same course and epoch give the same ones."""
+    """Return the prompts of one epoch; the same course and epoch give the same ones."""
     recipe = course.recipe
     rows = np.arange(len(course.prompts))
     if recipe.prompts_per_epoch is not None and recipe.prompts_per_epoch < len(rows):
         weights = np.array(_weights(course, course.prompts))
         generator = np.random.default_rng([recipe.seed, epoch])
         rows = generator.choice(rows, size=recipe.prompts_per_epoch, replace=False, p=weights / weights.sum())
-    chosen = [course.prompts[row] for row in rows]
-    texts = rewritten([prompt.text for prompt in chosen], seed=recipe.seed * 1000 + epoch)
+    return [course.prompts[row] for row in rows]
+
+
+def rewritten_prompts(course: Course, chosen: Sequence[LabelledPrompt], epoch: int) -> list[LabelledPrompt]:
+    texts = rewritten([prompt.text for prompt in chosen], seed=_seed(course, epoch))
     return [msgspec.structs.replace(prompt, text=text) for prompt, text in zip(chosen, texts, strict=True)]
+
+
+def dressed_copies(course: Course, chosen: Sequence[LabelledPrompt], epoch: int) -> list[str]:
+    """Return the text of each prompt, some rewritten in another way than the bare copy, and all dressed."""
+    seed = _seed(course, epoch)
+    texts = rewritten([prompt.text for prompt in chosen], seed=seed + REWRITING_OF_DRESSED, share=DRESSED_REWRITE_SHARE)
+    return dressed(texts, read_dresses(TRAINING_DRESSES), seed)
 
 
 def teach(course: Course, teacher: Teacher, texts: Sequence[str]) -> Taught:
@@ -182,6 +198,32 @@ def score(
     return logits, torch.tensor([course.labels.index(prompt.label) for prompt in prompts])
 
 
+def of_task(course: Course, student: Student, task: Literal["labels", "topics"]) -> Student:
+    """Return the classifier with the outputs of one task only, which is what a checkpoint and a bundle hold."""
+    labels, topics = len(course.labels), len(course.topics)
+    names, first = (course.labels, 0) if task == "labels" else (course.topics, labels)
+    kept = with_rows(student.classifier, labels + topics, [*range(first, first + len(names))])
+    kept.config.id2label = dict(enumerate(names))
+    kept.config.label2id = {name: row for row, name in enumerate(names)}
+    return Student(kept, student.tokenizer)
+
+
+def topics_as_labels(course: Course) -> Course:
+    """Return the same course, seen from its second task."""
+    return msgspec.structs.replace(
+        course,
+        prompts=_by_topic(course.prompts),
+        dev=_by_topic(course.dev),
+        unseen=_by_topic(course.unseen),
+        labels=course.topics,
+        topics=[],
+    )
+
+
+def _by_topic(prompts: Sequence[LabelledPrompt]) -> list[LabelledPrompt]:
+    return [msgspec.structs.replace(each, label=each.topic, topic=None) for each in prompts if each.topic is not None]
+
+
 def save_checkpoint(student: Student, folder: Path) -> None:
     """Write what `semrouter export` reads: weights, config.json, tokenizer.json and tokenizer_config.json."""
     with quiet_libraries():
@@ -200,9 +242,13 @@ def save_checkpoint(student: Student, folder: Path) -> None:
 
 def _lesson(course: Course, student: Student, teacher: Teacher | None, epoch: int) -> Examples:
     chosen = draw(course, epoch)
-    texts = [prompt.text for prompt in chosen]
+    texts = [prompt.text for prompt in rewritten_prompts(course, chosen, epoch)]
     taught = None if teacher is None else teach(course, teacher, texts)
-    return _examples(course, chosen, encode(student.tokenizer, texts, course.recipe.max_tokens), taught)
+    examples = _examples(course, chosen, encode(student.tokenizer, texts, course.recipe.max_tokens), taught)
+    if not course.recipe.pairs:
+        return examples
+    copies = encode(student.tokenizer, dressed_copies(course, chosen, epoch), course.recipe.max_tokens)
+    return msgspec.structs.replace(examples, dressed=copies)
 
 
 def _examples(
@@ -233,4 +279,8 @@ def _shares(groups: Sequence[str], right: Sequence[bool]) -> dict[str, float]:
 
 
 def _rng(course: Course, epoch: int) -> random.Random:
-    return random.Random(course.recipe.seed * 1000 + epoch)  # noqa: S311 - repeatable, nothing secret
+    return random.Random(_seed(course, epoch))  # noqa: S311 - repeatable, nothing secret
+
+
+def _seed(course: Course, epoch: int) -> int:
+    return course.recipe.seed * 1000 + epoch

@@ -1,5 +1,7 @@
 """The networks that train: a classifier with its side tasks, which do not ship, and the teacher it learns from."""
 
+import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +21,64 @@ class Outputs(msgspec.Struct, frozen=True):
 
 
 class StudentNetwork(nn.Module):
-    """Any Hugging Face sequence classifier, plus heads for topics and for the teacher's prompt vectors."""
+    """Any Hugging Face sequence classifier whose last layer has a row for each label and then for each topic.
 
-    def __init__(self, classifier: Any, topics: int, vector_size: int) -> None:
+    `vector_size` is that of the teacher's prompt vectors, 0 without a teacher.
+    """
+
+    def __init__(self, classifier: Any, labels: int, vector_size: int = 0) -> None:
         super().__init__()
-        hidden = classifier.config.hidden_size
         self.classifier = classifier
-        self.topics = nn.Linear(hidden, topics)
-        self.vectors = nn.Linear(hidden, vector_size)
+        self.label_count = labels
+        self.vectors = nn.Linear(classifier.config.hidden_size, vector_size) if vector_size else None
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> Outputs:
-        answer = self.classifier(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        pooled = mean_of_tokens(answer.hidden_states[-1].float(), mask)
-        return Outputs(answer.logits.float(), self.topics(pooled).float(), self.vectors(pooled).float())
+        answer = self.classifier(input_ids=ids, attention_mask=mask, output_hidden_states=self.vectors is not None)
+        logits = answer.logits.float()
+        vectors = None
+        if self.vectors is not None:
+            vectors = self.vectors(mean_of_tokens(answer.hidden_states[-1].float(), mask)).float()
+        return Outputs(logits[:, : self.label_count], logits[:, self.label_count :], vectors)
+
+
+def last_layer(classifier: Any, outputs: int) -> str:
+    """Return the name of the linear layer that gives the classifier's outputs."""
+    found: list[str] = []
+    for name, each in classifier.named_modules():
+        if isinstance(each, nn.Linear) and each.out_features == outputs:
+            found.append(name)
+    return found[-1]
+
+
+def with_more_outputs(classifier: Any, outputs: int, more: int) -> None:
+    """Give the last layer, which has `outputs` rows, `more` new ones."""
+    _replace_rows(classifier, outputs, [*range(outputs), *[None] * more])
+
+
+def with_rows(classifier: Any, outputs: int, rows: list[int]) -> Any:
+    """Return a copy of `classifier` whose last layer has only `rows` of its `outputs`."""
+    kept = copy.deepcopy(classifier)
+    _replace_rows(kept, outputs, list(rows))
+    return kept
+
+
+def _replace_rows(classifier: Any, outputs: int, rows: Sequence[int | None]) -> None:
+    name = last_layer(classifier, outputs)
+    old = classifier.get_submodule(name)
+    new = nn.Linear(old.in_features, len(rows), bias=old.bias is not None)
+    with torch.no_grad():
+        new.weight.normal_(0.0, 0.02)
+        if new.bias is not None:
+            new.bias.zero_()
+        for at, row in enumerate(rows):
+            if row is None:
+                continue
+            new.weight[at] = old.weight[row]
+            if new.bias is not None:
+                new.bias[at] = old.bias[row]
+    classifier.set_submodule(name, new)
+    classifier.config.num_labels = len(rows)
+    classifier.num_labels = len(rows)
 
 
 class TeacherNetwork(nn.Module):

@@ -47,7 +47,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 def score_before(course: Course, student: Student, prompts: Sequence[LabelledPrompt]) -> Scores:
     """Return what a classifier that is not trained yet says, float64 [prompts, labels]."""
-    logits, _ = score(course, StudentNetwork(student.classifier, 1, 1), student.tokenizer, prompts)
+    network = StudentNetwork(student.classifier, len(course.labels))
+    logits, _ = score(course, network, student.tokenizer, prompts)
     return np.asarray(logits.double().softmax(-1).numpy())
 
 

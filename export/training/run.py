@@ -27,8 +27,10 @@ from .course import (
     fine_tune_teacher,
     fit,
     new_student,
+    of_task,
     save_checkpoint,
     score,
+    topics_as_labels,
 )
 from .data import hold_out, read_prompts, sources_by_licence, without_guide, write_prompts
 from .loop import Report, Schedule
@@ -36,6 +38,8 @@ from .networks import StudentNetwork
 from .report import Measured, report_on_bundle, score_before
 
 BUNDLE_FOLDER = "bundle"
+BASE_FOLDER = "base"  # in the output folder; the weights of a bundle to start from
+TOPIC_FOLDER = "topic"  # in the output folder; the second task's checkpoint, bundle and report
 DEV_FILE, UNSEEN_FILE = "dev.jsonl", "unseen.jsonl"  # what was not trained on, for `semrouter eval`
 NEW_RATE = 1e-3
 FINE_TUNING_RATE = 5e-5
@@ -50,6 +54,7 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
     dev: Path | None = None
     label_field: str = "label"
     topic_field: str | None = None
+    topics: list[str] | None = None
     labels: list[str] | None = None
     base: str | None = None
     init_embeddings: Path | None = None
@@ -64,8 +69,21 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
     prompts_per_epoch: int | None = None
     learning_rate: float | None = None
     precision: Precision = "int8"
+    pairs: bool = True
+    temperature: float | None = None
+    topic_temperature: float | None = None
     seed: int = 1
     threads: int | None = None
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """A trained classifier of one task, where it goes, the temperature asked for, and what it is judged on."""
+
+    course: Course
+    student: Student
+    output: Path
+    temperature: float | None
+    measured: list[Measured]
 
 
 def run_training(request: TrainingRequest, report: Report) -> Bundle:
@@ -75,22 +93,51 @@ def run_training(request: TrainingRequest, report: Report) -> Bundle:
     """
     _check_folders(request)
     course = _plan(request)
-    base = None if request.base is None else locate_base(request.base)
+    base = None if request.base is None else locate_base(request.base, unpacked=request.output / BASE_FOLDER)
     torch.set_num_threads(request.threads or torch.get_num_threads())
     report(f"{len(course.prompts)} prompts to train on, {len(course.dev)} to stop by; labels {course.labels}")
     student, measured = _start(request, course, base, report)
+    course = _within_limit(course, student)
     teacher = None if request.teacher is None else fine_tune_teacher(course, request.teacher, report)
     passes = fit(course, student, teacher, report)
-    figures = _figures(course, passes) | _group_figures(course, student, teacher)
-    for name, found in figures.get("unseen_sources", {}).items():
-        report(f"{name} on {len(course.unseen)} prompts of sources held out: {found}")
-    save_checkpoint(student, request.output / CHECKPOINT_FOLDER)
+    finished = _finished(request, course, student, measured)
+    for each in finished:
+        save_checkpoint(each.student, each.output / CHECKPOINT_FOLDER)
+    learned = _figures(course, passes) | {"base": base and base.source}
+    bundles = [_ship(request, each, learned | _group_figures(each, teacher, report), report) for each in finished]
+    return bundles[0]
+
+
+def _finished(request: TrainingRequest, course: Course, student: Student, measured: list[Measured]) -> list[Finished]:
+    """Return the classifier of labels and, where topics were learned beside them, that of topics."""
+    labels = Finished(
+        course=course,
+        student=of_task(course, student, "labels"),
+        output=request.output,
+        temperature=request.temperature,
+        measured=measured,
+    )
+    if not course.topics:
+        return [labels]
+    seen_from_topics, folder = topics_as_labels(course), request.output / TOPIC_FOLDER
+    topics = Finished(
+        course=seen_from_topics,
+        student=of_task(course, student, "topics"),
+        output=folder,
+        temperature=request.topic_temperature,
+        measured=_measured(folder, seen_from_topics),
+    )
+    return [labels, topics]
+
+
+def _ship(request: TrainingRequest, finished: Finished, figures: dict[str, Any], report: Report) -> Bundle:
+    """Write the bundle of one task and the reports on it."""
     report("exporting the checkpoint and checking the graph against it")
-    bundle = _bundle(request, course, student, figures | {"base": base and base.source})
-    report("evaluating the bundle")
-    for each in measured:
+    bundle = _bundle(request, finished, figures)
+    report(f"evaluating the bundle; temperature {bundle.temperature}")
+    for each in finished.measured:
         write_prompts(each.prompts, each.file)
-        report_on_bundle(request.output / BUNDLE_FOLDER, course, each, report)
+        report_on_bundle(finished.output / BUNDLE_FOLDER, finished.course, each, report)
     return bundle
 
 
@@ -109,13 +156,19 @@ def _start(
     measured = _measured(request.output, course)
     if base is None:
         return new_student(course, cast("Path", request.init_embeddings)), measured  # `_check_folders` saw it
-    loaded = load_base(base.directory, course.labels)
+    loaded = load_base(base.directory, course.labels, course.topics)
     if not loaded.has_labels:
         report(f"{request.base} chose among other labels so far, so there is no before and after")
         return loaded.student, measured
     return loaded.student, [
         msgspec.structs.replace(each, before=score_before(course, loaded.student, each.prompts)) for each in measured
     ]
+
+
+def _within_limit(course: Course, student: Student) -> Course:
+    """Return the course with prompts no longer than the classifier can read."""
+    longest = min(course.recipe.max_tokens, student.classifier.config.max_position_embeddings)
+    return msgspec.structs.replace(course, recipe=msgspec.structs.replace(course.recipe, max_tokens=longest))
 
 
 def _measured(output: Path, course: Course) -> list[Measured]:
@@ -148,14 +201,14 @@ def _plan(request: TrainingRequest) -> Course:
         prompts, dev = prompts[held:], prompts[:held]
     else:
         known = request.labels or sorted({prompt.label for prompt in prompts})
-        dev = read_prompts(request.dev, request.label_field, None, known)
+        dev = read_prompts(request.dev, request.label_field, request.topic_field, known)
     prompts, unseen = hold_out(without_guide(prompts), request.hold_out)
     return Course(
         prompts=prompts,
         dev=hold_out(without_guide(dev), request.hold_out)[0],
         unseen=unseen,
         labels=request.labels or sorted({prompt.label for prompt in prompts}),
-        topics=sorted({prompt.topic for prompt in prompts if prompt.topic is not None}),
+        topics=request.topics or sorted({prompt.topic for prompt in prompts if prompt.topic is not None}),
         recipe=_recipe(request),
     )
 
@@ -168,34 +221,47 @@ def _recipe(request: TrainingRequest) -> Recipe:
         prompts_per_epoch=request.prompts_per_epoch,
         source_weights=request.source_weights,
         balance_labels=request.balance_labels,
+        pairs=request.pairs,
         vocabulary=request.vocabulary,
         shape=SmallShape(layers=request.layers, hidden=request.hidden),
         schedule=Schedule(learning_rate=rate),
     )
 
 
-def _group_figures(course: Course, student: Student, teacher: Teacher | None) -> dict[str, Any]:
-    """Return how the classifier does on dev, and how it and its teacher do on the sources held out."""
-    network = StudentNetwork(student.classifier, 1, 1)
+def _group_figures(finished: Finished, teacher: Teacher | None, report: Report) -> dict[str, Any]:
+    """Return how the classifier does on dev, and how it and the teacher of its labels do on the sources held out."""
+    course, student = finished.course, finished.student
+    network = StudentNetwork(student.classifier, len(course.labels))
     figures: dict[str, Any] = {"dev": accuracies(course, network, student.tokenizer, course.dev)}
-    if course.unseen:
-        figures["unseen_sources"] = {"classifier": accuracies(course, network, student.tokenizer, course.unseen)}
-    if course.unseen and teacher is not None:
-        of_teacher = accuracies(course, teacher.network, teacher.tokenizer, course.unseen)
-        figures["unseen_sources"]["teacher"] = of_teacher
-    return figures
+    if not course.unseen:
+        return figures
+    unseen = {"classifier": accuracies(course, network, student.tokenizer, course.unseen)}
+    if teacher is not None and teacher.labels == course.labels:
+        unseen["teacher"] = accuracies(course, teacher.network, teacher.tokenizer, course.unseen)
+    for name, found in unseen.items():
+        report(f"{name} on {len(course.unseen)} prompts of sources held out: {found}")
+    return figures | {"unseen_sources": unseen}
 
 
-def _bundle(request: TrainingRequest, course: Course, student: Student, figures: dict[str, Any]) -> Bundle:
-    logits, labels = score(course, StudentNetwork(student.classifier, 1, 1), student.tokenizer, course.dev)
+def _temperature(finished: Finished) -> float:
+    """Return the one asked for, or the best on sources held out; without any, on dev, which flatters."""
+    if finished.temperature is not None:
+        return finished.temperature
+    course, student = finished.course, finished.student
+    network = StudentNetwork(student.classifier, len(course.labels))
+    logits, labels = score(course, network, student.tokenizer, course.unseen or course.dev)
+    return round(fit_temperature(logits.numpy(), labels.numpy()), 4)
+
+
+def _bundle(request: TrainingRequest, finished: Finished, figures: dict[str, Any]) -> Bundle:
     options = BundleOptions(
         precision=request.precision,
-        temperature=round(fit_temperature(logits.numpy(), labels.numpy()), 4),
-        prompts=[prompt.text for prompt in course.dev[:GATE_PROMPTS]],
+        temperature=_temperature(finished),
+        prompts=[prompt.text for prompt in finished.course.dev[:GATE_PROMPTS]],
         figures={"training": figures},
     )
-    checkpoint = locate_checkpoint(str(request.output / CHECKPOINT_FOLDER))
-    return build_bundle(checkpoint, request.output / BUNDLE_FOLDER, options)
+    checkpoint = locate_checkpoint(str(finished.output / CHECKPOINT_FOLDER))
+    return build_bundle(checkpoint, finished.output / BUNDLE_FOLDER, options)
 
 
 def _figures(course: Course, passes: list[Pass]) -> dict[str, Any]:

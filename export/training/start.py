@@ -8,13 +8,15 @@ import torch
 from torch import nn
 
 from export.bundle.checkpoints import CONFIG_FILE, Checkpoint, first_line, load_tokenizer, locate_checkpoint
+from export.bundle.dequantisation import write_checkpoint
 from export.classifier.third_party import quiet_libraries
 from export.encoders.small_classifier import CPU_ATTENTION
 from export.errors import CheckpointUnavailable, CheckpointUnsupported
-from routing_policy.bundle import BUNDLE_FILE, MODEL_FILE, read_bundle
+from routing_policy.bundle import BUNDLE_FILE, MODEL_FILE, read_bundle, verify_files
 from routing_policy.errors import BundleInvalid
 
 from .course import Student
+from .networks import with_more_outputs
 
 CHECKPOINT_FOLDER = "checkpoint"
 # Random numbers for every pair of tokens take longer than the attention itself, and those for every token a fifth of a
@@ -29,11 +31,14 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     has_labels: bool
 
 
-def locate_base(base: str) -> Checkpoint:
-    """Return the folder `base`, or download the hub model of that id; raises CheckpointUnavailable for a bundle."""
+def locate_base(base: str, unpacked: Path) -> Checkpoint:
+    """Return the folder `base`, or download the hub model of that id; the weights of a bundle go to `unpacked`.
+
+    Raises CheckpointUnavailable for a bundle that holds no BERT.
+    """
     folder = Path(base)
     if (folder / MODEL_FILE).is_file() and not _has_weights(folder):
-        raise CheckpointUnavailable(base, f"holds an ONNX graph, which cannot be trained; {_instead(folder)}")
+        return _unpack(folder, unpacked)
     if (folder / CHECKPOINT_FOLDER / CONFIG_FILE).is_file():
         raise CheckpointUnavailable(base, f"is what training wrote; give {folder / CHECKPOINT_FOLDER}")
     checkpoint = locate_checkpoint(base)
@@ -44,8 +49,20 @@ def locate_base(base: str) -> Checkpoint:
     return checkpoint
 
 
-def load_base(checkpoint: Path, labels: list[str]) -> Base:
-    """Load the classifier to fine-tune; its last layer is new when it has another number of labels."""
+def _unpack(folder: Path, unpacked: Path) -> Checkpoint:
+    """Write the weights of the bundle in `folder` as a checkpoint."""
+    try:
+        bundle = read_bundle(folder)
+        verify_files(folder, bundle)
+        write_checkpoint(folder, bundle, unpacked)
+    except (BundleInvalid, CheckpointUnsupported) as exc:
+        reason = f"holds an ONNX graph, which cannot be trained ({exc}); {_instead(folder)}"
+        raise CheckpointUnavailable(str(folder), reason) from exc
+    return Checkpoint(directory=unpacked, source={"bundle": bundle.revision})
+
+
+def load_base(checkpoint: Path, labels: list[str], topics: list[str]) -> Base:
+    """Load the classifier to fine-tune, with new outputs for the topics, and for the labels where it has others."""
     with quiet_libraries():
         from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -64,6 +81,7 @@ def load_base(checkpoint: Path, labels: list[str]) -> Base:
     has_labels = {*stated} == {*labels}
     if has_labels:
         _reorder_outputs(classifier, [stated.index(label) for label in labels])
+    with_more_outputs(classifier, len(labels), len(topics))
     return Base(student=Student(classifier, load_tokenizer(checkpoint)), has_labels=has_labels)
 
 

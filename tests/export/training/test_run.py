@@ -35,6 +35,22 @@ def test_a_new_classifier_learns_from_prompts_and_a_teacher_and_becomes_a_bundle
     assert scores[1][0] > 0.5
 
 
+def test_topics_learned_beside_the_labels_ship_as_a_classifier_of_their_own(
+    data: Path, modernbert: Path, tmp_path: Path
+) -> None:
+    learned = ("--topic-field", "topic", "--dev", data, "--epochs", 12, "--learning-rate", 0.003)
+    options = ("--no-pairs", "--topic-temperature", 1.5)
+
+    result = train(data, tmp_path / "out", "--base", modernbert, *learned, *options)
+
+    assert result.exit_code == 0, result.output
+    labels, topics = (open_classifier(tmp_path / "out" / folder) for folder in ("bundle", "topic/bundle"))
+    assert labels.bundle.labels == ["easy", "hard"]
+    assert topics.bundle.labels == ["derive", "how", "prove", "solve", "tell", "translate", "what", "who"]
+    assert topics.bundle.temperature == 1.5
+    assert topics.bundle.figures["training"]["dev"]["accuracy"] > 0.3  # an eighth by chance
+
+
 def test_fine_tuning_starts_from_a_checkpoint_and_takes_over_its_tokenizer(
     data: Path, modernbert: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from export.bundle.bundling import BundleOptions, build_bundle
 from export.bundle.checkpoints import locate_checkpoint
 from export.classifier.inference import read_tokenizer
 from export.classifier.third_party import quiet_libraries
@@ -36,7 +37,7 @@ def logits(classifier: Any) -> torch.Tensor:
 def test_outputs_follow_the_order_of_the_labels(checkpoint: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(checkpoint)
 
-    same, turned = (load_base(folder, labels) for labels in ([*LABELS.values()], [*reversed(LABELS.values())]))
+    same, turned = (load_base(folder, labels, []) for labels in ([*LABELS.values()], [*reversed(LABELS.values())]))
 
     assert (same.has_labels, turned.has_labels) == (True, True)
     assert torch.allclose(logits(same.student.classifier).flip(-1), logits(turned.student.classifier))
@@ -44,7 +45,7 @@ def test_outputs_follow_the_order_of_the_labels(checkpoint: str, request: pytest
 
 
 def test_other_labels_are_not_the_same_task(modernbert: Path) -> None:
-    base = load_base(modernbert, ["math", "code", "general"])
+    base = load_base(modernbert, ["math", "code", "general"], [])
 
     assert not base.has_labels
     assert logits(base.student.classifier).shape == (1, 3)
@@ -97,6 +98,17 @@ def test_a_hub_model_is_a_base(data: Path, modernbert: Path, tmp_path: Path) -> 
     }
 
 
+def test_a_shipped_bundle_is_a_base(data: Path, bert: Path, tmp_path: Path) -> None:
+    built = build_bundle(locate_checkpoint(str(bert)), tmp_path / "bundle", BundleOptions(precision="int8"))
+
+    result = train(data, tmp_path / "out", "--base", tmp_path / "bundle", "--epochs", 1)
+
+    assert result.exit_code == 0, result.output
+    assert "Against the classifier it started from" in result.output
+    figures = read_bundle(tmp_path / "out" / "bundle").figures["training"]
+    assert figures["base"] == {"bundle": built.revision}
+
+
 def leave_beside_a_checkpoint(bundle: Path, _reseal: Callable[..., Bundle]) -> None:
     (bundle.parent / "checkpoint").mkdir()
     (bundle.parent / "checkpoint" / "config.json").write_text("{}")
@@ -123,7 +135,7 @@ def lose_its_description(bundle: Path, _reseal: Callable[..., Bundle]) -> None:
         pytest.param(lose_its_description, r"give the checkpoint folder that", id="the guide's files"),
     ],
 )
-def test_a_bundle_is_no_base_and_what_is_one_is_named(
+def test_a_bundle_without_a_bert_is_no_base_and_what_is_one_is_named(
     arrange: Callable[..., None],
     message: str,
     bundle: Path,
@@ -136,9 +148,9 @@ def test_a_bundle_is_no_base_and_what_is_one_is_named(
     result = train(data, tmp_path / "out", "--base", bundle)
 
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: {bundle}: holds an ONNX graph, which cannot be trained; give ")
+    assert result.stderr.startswith(f"Error: {bundle}: holds an ONNX graph, which cannot be trained (")
     with pytest.raises(CheckpointUnavailable, match=message):
-        locate_base(str(bundle))
+        locate_base(str(bundle), tmp_path / "unpacked")
     assert not (tmp_path / "out").exists()
 
 
@@ -146,9 +158,10 @@ def test_what_training_wrote_is_named_down_to_the_folder(modernbert: Path, tmp_p
     shutil.copytree(modernbert, tmp_path / "out" / "checkpoint")
 
     with pytest.raises(CheckpointUnavailable, match=rf"is what training wrote; give {tmp_path}/out/checkpoint"):
-        locate_base(str(tmp_path / "out"))
+        locate_base(str(tmp_path / "out"), tmp_path / "unpacked")
 
-    assert locate_base(str(tmp_path / "out" / "checkpoint")) == locate_checkpoint(str(tmp_path / "out" / "checkpoint"))
+    checkpoint = str(tmp_path / "out" / "checkpoint")
+    assert locate_base(checkpoint, tmp_path / "unpacked") == locate_checkpoint(checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +176,7 @@ def test_a_folder_that_is_not_whole_is_no_base(file: str, message: str, modernbe
     (folder / file).unlink()
 
     with pytest.raises(CheckpointUnavailable, match=message):
-        locate_base(str(folder))
+        locate_base(str(folder), tmp_path / "unpacked")
 
 
 def test_an_architecture_nobody_knows_is_one_line(modernbert: Path, data: Path, tmp_path: Path) -> None:
@@ -178,4 +191,4 @@ def test_an_architecture_nobody_knows_is_one_line(modernbert: Path, data: Path, 
         "transformers cannot load it: The checkpoint you are trying to load has model type `cerebrum`" in result.stderr
     )
     with pytest.raises(CheckpointUnsupported):
-        load_base(folder, ["easy", "hard"])
+        load_base(folder, ["easy", "hard"], [])
