@@ -90,6 +90,7 @@ def _open_routing(
     router = RouterClient(
         settings.triton_url,
         ca_file=settings.triton_ca_file,
+        budget_seconds=settings.routing_budget_ms / 1000,
         breaker=Breaker(failures=settings.breaker_failures, pause_seconds=settings.breaker_pause_seconds),
         cache=cache if settings.cache_entries else None,
         in_flight_limit=settings.routing_in_flight,
@@ -103,7 +104,6 @@ def _open_routing(
         decision_log,
         tracing=tracing,
         queue_limit=settings.shadow_queue,
-        budget_seconds=settings.routing_budget_ms / 1000,
     )
     opened.push_async_callback(shadow.close)
     canaries = _open_canaries(settings, configuration.canaries, router, metrics)

@@ -88,6 +88,7 @@ class LiveGateway:
         routing = gateway.routing
         if routing is not None and loaded.policy is not None:
             routing = msgspec.structs.replace(routing, policy=loaded.policy)
+            routing.router.expect_policy(loaded.policy.revision)
             if routing.canaries is not None and loaded.canaries is not None:
                 routing.canaries.use(loaded.canaries)
         self.current = msgspec.structs.replace(

@@ -39,6 +39,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: Mapping[tuple[str, str], int]  # outcome and mode
     answered: Mapping[tuple[str, str], int]  # upstream and mode
     decided: Mapping[tuple[str, str], int]  # target and rationale, of what was routed
+    not_judged: Mapping[str, int]  # shadow requests without a decision, by why
     shadowed: Mapping[tuple[str, str], int]  # upstream that served and target that was decided on
     judges: Mapping[tuple[str, str], int]  # policy and classifier
     confidence: Mapping[str, Sequence[int]]  # by winner
@@ -57,6 +58,7 @@ class _Sums(msgspec.Struct, kw_only=True):
     outcomes: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
     answered: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
     decided: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
+    not_judged: Counter[str] = msgspec.field(default_factory=Counter)
     shadowed: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
     judges: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
     confidence: dict[str, list[int]] = msgspec.field(default_factory=dict)
@@ -84,6 +86,7 @@ def summarise(log: Iterable[PlacedLine]) -> Report:
         outcomes=sums.outcomes,
         answered=sums.answered,
         decided=sums.decided,
+        not_judged=sums.not_judged,
         shadowed=sums.shadowed,
         judges=sums.judges,
         confidence=sums.confidence,
@@ -110,6 +113,8 @@ def _add(sums: _Sums, place: str, line: DecisionLine) -> None:
     sums.first, sums.last = min(sums.first, line.ts), max(sums.last, line.ts)
     sums.outcomes[line.outcome, mode] += 1
     sums.answered[line.served_by or NOBODY, mode] += 1
+    if line.not_judged:
+        sums.not_judged[line.not_judged] += 1
     _add_decision(sums, line)
     _add_to_period(sums, line, line.ts)
     _add_tokens(sums, line, mode)

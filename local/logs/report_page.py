@@ -37,6 +37,9 @@ def _notes(report: Report, prices: Prices) -> list[str]:
     if shadowed:
         stays = sum(count for (served, target), count in report.shadowed.items() if served == target)
         notes.append(f"Of {shadowed:,} shadow requests judged, {_share(stays, shadowed)} went where they belong.")
+    if report.not_judged:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report.not_judged.items()))
+        notes.append(f"Shadow requests without a decision: {sum(report.not_judged.values()):,} ({reasons}).")
     unpriced = sorted({target for target, _ in report.ledgers} - prices.keys()) if prices else []
     if unpriced:
         notes.append(f"Without a price: {', '.join(unpriced)}.")

@@ -12,6 +12,7 @@ from router_proxy.record.tracing import Tracing
 from router_proxy.routing.router_client import RouterClient
 
 LOG = logging.getLogger("semrouter.proxy")
+_LIMIT_SECONDS = 10.0  # nobody waits: long enough for a queue, short enough to get on when Triton is gone
 _AT_ONCE = 4  # enough for Triton to batch, too few to keep requests that wait for their decision from it
 
 
@@ -26,13 +27,13 @@ class Shadow:
         *,
         tracing: Tracing,
         queue_limit: int,
-        budget_seconds: float,
+        limit_seconds: float = _LIMIT_SECONDS,
     ) -> None:
         self._router = router
         self._metrics = metrics
         self._decision_log = decision_log
         self._tracing = tracing
-        self._budget_seconds = budget_seconds
+        self._limit_seconds = limit_seconds
         self._queue: asyncio.Queue[tuple[Exchange, Context]] = asyncio.Queue(queue_limit)
         self._workers = {asyncio.create_task(self._work()) for _ in range(_AT_ONCE)}
 
@@ -41,7 +42,7 @@ class Shadow:
         try:
             self._queue.put_nowait((exchange, copy_context()))
         except asyncio.QueueFull:
-            self._drop(exchange)
+            self._drop(exchange, "queue_full")
 
     async def drained(self) -> None:
         """Return once everything submitted so far is decided."""
@@ -53,9 +54,10 @@ class Shadow:
             worker.cancel()
         await asyncio.wait(self._workers)
         while not self._queue.empty():
-            self._drop(self._queue.get_nowait()[0])
+            self._drop(self._queue.get_nowait()[0], "stopping")
 
-    def _drop(self, exchange: Exchange) -> None:
+    def _drop(self, exchange: Exchange, reason: str) -> None:
+        exchange.not_judged = reason
         self._metrics.shadowed("dropped", exchange)
         self._decision_log.write(exchange)
 
@@ -67,10 +69,11 @@ class Shadow:
                 self._metrics.shadowed(await judging, exchange)
                 self._decision_log.write(exchange)
             except asyncio.CancelledError:
-                self._drop(exchange)
+                self._drop(exchange, "stopping")
                 raise
             except Exception:  # the edge of the process: one request that cannot be judged must not end the rest
                 LOG.exception("shadow request %s failed", exchange.request_id)
+                self._drop(exchange, "error")
             finally:
                 self._queue.task_done()
 
@@ -80,8 +83,9 @@ class Shadow:
             return "no_text"
         with self._tracing.deciding(exchange):
             try:
-                answered = await self._router.ask(exchange.text, self._budget_seconds, self._metrics)
-            except ClassifierFailed:
+                answered = await self._router.ask_at_leisure(exchange.text, self._limit_seconds, self._metrics)
+            except ClassifierFailed as failure:
+                exchange.not_judged = failure.outcome.removeprefix("failopen_")
                 return "failed"
             exchange.decision, exchange.cached = answered.decision, answered.cached
             exchange.target = answered.decision.target

@@ -52,7 +52,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
         ),
     ] = 250
     routing_in_flight: Annotated[
-        int, msgspec.Meta(description="Decisions asked of Triton at once; beyond that requests fail open.", ge=1)
+        int,
+        msgspec.Meta(
+            description="Decisions asked of Triton at once, at most; fewer where they would come too late.",
+            ge=1,
+        ),
     ] = 256
     breaker_failures: Annotated[
         int, msgspec.Meta(description="Failed decisions in a row after which Triton is left alone.", ge=1)

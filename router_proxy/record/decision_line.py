@@ -48,6 +48,7 @@ class DecisionLine(msgspec.Struct, frozen=True, kw_only=True):
     cache: str | None = None
     truncated: bool | None = None
     tokens_seen: int | None = None
+    not_judged: str | None = None
     served_by: str | None = None
     usage: Usage | None = None
     status: int | None = None
@@ -94,6 +95,7 @@ def line_of(exchange: Exchange) -> DecisionLine:
         mode=exchange.mode,
         outcome=exchange.outcome,
         target=exchange.target,
+        not_judged=exchange.not_judged,
         requested_model=exchange.requested_model,
         served_by=exchange.served_by,
         usage=exchange.usage,

@@ -34,6 +34,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     answered_at: tuple[Upstream, Endpoint] | None = None
     answer_head: bytes = b""
     usage: Usage | None = None
+    not_judged: str | None = None  # why a shadow request got no decision
     text: bytes | None = None  # what is judged, as Triton gets it
     total_seconds: float | None = None
     route_seconds: float | None = None

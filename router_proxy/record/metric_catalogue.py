@@ -45,8 +45,8 @@ FIRST_BYTE = Metric(
 )
 SHADOW = Metric(
     name="semrouter_shadow_total",
-    meaning="Shadow requests by result: agree or differ with the model served, no_text, failed, dropped.",
-    labels=("result",),
+    meaning="Shadow requests by result: agree or differ with the model served, no_text, failed, dropped; and why.",
+    labels=("result", "reason"),
 )
 SHADOW_TOKENS = Metric(
     name="semrouter_shadow_tokens_total",

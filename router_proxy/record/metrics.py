@@ -93,7 +93,7 @@ class Metrics:
 
     def shadowed(self, result: str, exchange: Exchange) -> None:
         """Count a shadow request by result, and the tokens that its would-be target would have worked on."""
-        self._counter(catalogue.SHADOW.name, result).inc()
+        self._counter(catalogue.SHADOW.name, result, exchange.not_judged or "").inc()
         if exchange.decision is None:
             return
         if exchange.usage is None:

@@ -18,6 +18,7 @@ from router_proxy.upstreams.breaker import Breaker
 from routing_policy.decision import DecisionDocument
 
 from .decision_cache import DecisionCache, cache_key
+from .decision_limit import DecisionLimit
 from .triton_call import failure_of, inference_request, open_channel, read_decision
 
 PROBE_TEXT = "Are you there?"
@@ -27,6 +28,7 @@ PROBE_SECONDS = 0.3  # well under the second that a kubelet waits
 # (triton-inference-server/server#7368, #8034).
 _CALL_SECONDS = 30.0
 _CLOSE_SECONDS = 5.0
+_LEISURE_SECONDS = 0.05  # between two looks whether there is room for what nobody waits for
 Call = asyncio.Task[DecisionDocument]
 
 
@@ -53,6 +55,7 @@ class RouterClient:
         url: str,
         *,
         ca_file: Path | None,
+        budget_seconds: float,
         breaker: Breaker,
         cache: DecisionCache | None,
         in_flight_limit: int,
@@ -61,11 +64,13 @@ class RouterClient:
     ) -> None:
         self._channel = open_channel(url, ca_file)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._budget_seconds = budget_seconds
         self._breaker = breaker
         self._cache = cache
         self._in_flight: set[Call] = set()
         self._shared: dict[bytes, Call] = {}
-        self._in_flight_limit = in_flight_limit
+        self._limit = DecisionLimit(most=in_flight_limit, budget_seconds=budget_seconds)
+        self._answered_at = 0.0
         self._metrics = metrics
         self._tracing = tracing
         self._probing: asyncio.Task[bool] | None = None
@@ -76,17 +81,23 @@ class RouterClient:
 
         ClassifierFailed says why there is none within `budget_seconds`.
         """
-        if self._cache is None:
-            return Answered(decision=await self._ask_triton(data, budget_seconds, counter), cached=False)
-        key = cache_key(data)
-        if decision := self._cache.get(key):
-            counter.looked_up("hit")
-            return Answered(decision=decision, cached=True)
-        if call := self._shared.get(key):
-            counter.looked_up("joined")
-            return Answered(decision=await self._within(budget_seconds, call), cached=True)
-        counter.looked_up("miss")
-        return Answered(decision=await self._ask_triton(data, budget_seconds, counter, key), cached=False)
+        if known := await self._known(data, budget_seconds, counter):
+            return known
+        if refusal := self._refusal():
+            raise refusal
+        return Answered(decision=await self._ask_triton(data, budget_seconds, counter), cached=False)
+
+    async def ask_at_leisure(self, data: bytes, limit_seconds: float, counter: AskCounter) -> Answered:
+        """Ask as `ask` does, but wait while there is no room: requests that somebody waits for go first."""
+        if known := await self._known(data, limit_seconds, counter):
+            return known
+        left_seconds = await self._room_within(limit_seconds)
+        return Answered(decision=await self._ask_triton(data, left_seconds, counter), cached=False)
+
+    def expect_policy(self, revision: str) -> None:
+        """Take notice that the policy file has another content: what the one before decided is not used any more."""
+        if self._cache is not None:
+            self._cache.expect(revision)
 
     async def probe(self) -> bool:
         """Whether a real inference works now; all who ask meanwhile share it, so that asking costs Triton little."""
@@ -121,36 +132,74 @@ class RouterClient:
             await asyncio.wait(self._in_flight, timeout=_CLOSE_SECONDS)
         await self._channel.close()
 
-    async def _ask_triton(
-        self, data: bytes, budget_seconds: float, counter: AskCounter, key: bytes | None = None
-    ) -> DecisionDocument:
-        if len(self._in_flight) >= self._in_flight_limit:
-            raise ClassifierFailed(Outcome.FAILOPEN_OVERLOAD, f"{self._in_flight_limit} decisions are in flight")
+    async def _known(self, data: bytes, budget_seconds: float, counter: AskCounter) -> Answered | None:
+        """Return what is decided already, or being decided for somebody else."""
+        if self._cache is None:
+            return None
+        key = cache_key(data)
+        if decision := self._cache.get(key):
+            counter.looked_up("hit")
+            if self._cache.is_due_for_a_look:
+                self._look_again(data, key, self._cache)
+            return Answered(decision=decision, cached=True)
+        if call := self._shared.get(key):
+            counter.looked_up("joined")
+            return Answered(decision=await self._within(budget_seconds, call), cached=True)
+        counter.looked_up("miss")
+        return None
+
+    def _look_again(self, data: bytes, key: bytes, cache: DecisionCache) -> None:
+        """Decide a text anew that is in the cache, to see whether another policy or classifier decides by now."""
+        if self._limit.has_room() and not self._breaker.is_open:
+            cache.look_begins()
+            self._share(key, self._start(data))
+
+    def _refusal(self) -> ClassifierFailed | None:
+        """Return why Triton is not to be asked now."""
+        if not self._limit.has_room():
+            return ClassifierFailed(
+                Outcome.FAILOPEN_OVERLOAD, f"{self._limit.current} decisions are in flight: one more would be late"
+            )
         if not self._breaker.admits():
-            raise ClassifierFailed(self._last_failure.outcome, f"left alone after: {self._last_failure}")
+            return ClassifierFailed(self._last_failure.outcome, f"left alone after: {self._last_failure}")
+        return None
+
+    async def _room_within(self, limit_seconds: float) -> float:
+        """Return what is left of `limit_seconds` once there is room; ClassifierFailed when there is none in time."""
+        deadline = time.monotonic() + limit_seconds
+        while refusal := self._refusal():
+            if time.monotonic() > deadline:
+                raise refusal
+            await asyncio.sleep(_LEISURE_SECONDS)
+        return deadline - time.monotonic()
+
+    async def _ask_triton(self, data: bytes, budget_seconds: float, counter: AskCounter) -> DecisionDocument:
         call = self._start(data)
-        if key is not None:
-            self._shared[key] = call
-            call.add_done_callback(partial(self._remember, key))
+        if self._cache is not None:
+            self._share(cache_key(data), call)
         started = time.perf_counter()
         try:
             return await self._within(budget_seconds, call)
         finally:
             counter.classifier_answered((time.perf_counter() - started) * 1000)
 
+    def _share(self, key: bytes, call: Call) -> None:
+        """Let others who ask the same wait for `call`, and remember what it brings."""
+        self._shared[key] = call
+        call.add_done_callback(partial(self._remember, key))
+
     def _start(self, data: bytes) -> Call:
         call = asyncio.create_task(self._infer(data))
         self._in_flight.add(call)
-        call.add_done_callback(self._forget)
+        call.add_done_callback(partial(self._forget, self._limit.begin()))
         return call
 
     async def _within(self, budget_seconds: float, call: Call) -> DecisionDocument:
         """Wait for `call` but never cancel it."""
+        began = time.monotonic()
         done, _ = await asyncio.wait({call}, timeout=budget_seconds)
         if not done:  # what it brings later came too late for this request, so it is no success either
-            raise self._failed(
-                ClassifierFailed(Outcome.FAILOPEN_TIMEOUT, f"no decision within {budget_seconds * 1000:.0f} ms")
-            )
+            raise self._too_late(budget_seconds, began)
         failure = call.exception()
         if isinstance(failure, ClassifierFailed):
             raise self._failed(failure)
@@ -171,15 +220,30 @@ class RouterClient:
         self._metrics.policy_refused(refused=decision.policy_error is not None)
         return decision
 
-    def _forget(self, call: Call) -> None:
+    def _forget(self, place: int, call: Call) -> None:
         self._in_flight.discard(call)
-        if not call.cancelled():
-            call.exception()  # the caller may have left before it: then nobody else looks
+        # The caller may have left before it: then nobody else looks at the exception.
+        failure = None if call.cancelled() else call.exception()
+        if isinstance(failure, ClassifierFailed) and failure.outcome is Outcome.FAILOPEN_OVERLOAD:
+            self._limit.turned_away(place)
+        elif call.cancelled() or failure is not None:
+            self._limit.failed(place)
+        else:
+            self._answered_at = time.monotonic()
+            self._limit.answered(place)
 
     def _remember(self, key: bytes, call: Call) -> None:
-        del self._shared[key]
+        if self._shared.get(key) is call:
+            del self._shared[key]
         if self._cache is not None and not call.cancelled() and call.exception() is None:
             self._cache.put(key, call.result())
+
+    def _too_late(self, budget_seconds: float, began: float) -> ClassifierFailed:
+        """Return the failure. Triton is to blame only if it had the whole budget and answered nobody meanwhile."""
+        failure = ClassifierFailed(Outcome.FAILOPEN_TIMEOUT, f"no decision within {budget_seconds * 1000:.0f} ms")
+        if budget_seconds < self._budget_seconds or self._answered_at > began:
+            return failure
+        return self._failed(failure)
 
     def _failed(self, failure: ClassifierFailed) -> ClassifierFailed:
         self._last_failure = failure

@@ -112,7 +112,7 @@ FAILURES: dict[str, list[Stage]] = {
     ],
     "Triton decides for a model without an upstream": [decides_for_an_unknown_model],
     "Triton fails 5 times in a row": [fails_five_times],
-    "Triton's queue is full, or 256 decisions are under way": [
+    "Triton's queue is full, or more decisions are under way than it answers in time": [
         partial(gives_an_error, error=QUEUE_FULL),
         has_all_it_may,
     ],

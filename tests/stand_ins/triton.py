@@ -45,14 +45,15 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
             await server.stop(grace=None)
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - Triton's name
-        self.texts.append(request.raw_input_contents[0][4:].decode())
+        text = request.raw_input_contents[0][4:].decode()
+        self.texts.append(text)
         self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
         self.asked.set()
         await self.released.wait()
         self.calls_not_cancelled += 1
         if self.error:
             await context.abort(*self.error)
-        data = self.answer or msgspec.json.encode(self.decision(self.texts[-1]))
+        data = self.answer or msgspec.json.encode(self.decision(text))
         return service_pb2.ModelInferResponse(raw_output_contents=[struct.pack("<I", len(data)) + data])
 
     def decision(self, text: str) -> DecisionDocument:

@@ -72,6 +72,16 @@ class TestSums:
         assert result.shadowed == {("small", "big"): 1, ("small", "small"): 1}
         assert result.judges == {("p1", "c r1"): 4}
 
+    def test_shadow_requests_without_a_decision_are_counted_by_why(self) -> None:
+        result = summed(
+            line("shadow", mode="shadow", target="big", served_by="small"),
+            undecided("shadow", mode="shadow", not_judged="timeout"),
+            undecided("shadow", mode="shadow", not_judged="queue_full"),
+            undecided("shadow", mode="shadow", not_judged="timeout"),
+        )
+
+        assert result.not_judged == {"timeout": 2, "queue_full": 1}
+
     def test_confidence_is_counted_in_twentieths(self) -> None:
         result = summed(line("routed", confidence=0.5), line("routed", confidence=0.999), line("routed", confidence=1))
 

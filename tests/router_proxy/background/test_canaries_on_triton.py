@@ -1,5 +1,6 @@
 """Canaries and cache on a real Triton: the shipped known answers, and what a change of policy or classifier leaves."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -74,16 +75,20 @@ def settle(router: RouterModel, holds: Callable[[DecisionDocument], bool]) -> No
         assert time.monotonic() < deadline, decision
 
 
-async def test_a_new_policy_reaches_cached_texts_with_the_next_canary(proxy: Proxy, router: RouterModel) -> None:
+async def until_answered_by(proxy: Proxy, model: str) -> None:
+    """Keep asking what is in the cache until `model` answers."""
+    async with asyncio.timeout(20):
+        while (await proxy.chat("hard")).body["model"] != model:
+            pass
+
+
+async def test_a_new_policy_reaches_cached_texts_without_a_canary(proxy: Proxy, router: RouterModel) -> None:
     router.policy.write_text(POLICY.format(hard=GENERAL, easy=REASONING), encoding="utf-8")
     settle(router, lambda decision: decision.target == GENERAL)
-    before = await proxy.chat("hard")
 
-    await canaries_of(proxy).check()
+    await until_answered_by(proxy, GENERAL)
 
-    after = await proxy.chat("hard")
-    assert (before.headers["x-semrouter-cache"], before.body["model"]) == ("hit", REASONING)
-    assert (after.headers["x-semrouter-cache"], after.body["model"]) == ("miss", GENERAL)
+    assert [(await proxy.chat("hard")).body["model"] for _ in range(10)] == [GENERAL] * 10
 
 
 async def test_a_classifier_installed_over_a_bundled_one_is_asked_only_whether_it_answers(
@@ -100,16 +105,11 @@ async def test_a_classifier_installed_over_a_bundled_one_is_asked_only_whether_i
     assert await proxy.metric(HEALTHY) == 1
 
 
-async def test_a_new_classifier_reaches_cached_texts_with_the_next_canary(
+async def test_a_new_classifier_reaches_cached_texts_without_a_canary(
     proxy: Proxy, router: RouterModel, tmp_path: Path
 ) -> None:
     means_the_opposite = write_tiny_bundle(tmp_path / "bundle", labels=(LABELS[1], LABELS[0]), word_order=WORDS)
     install_bundle(means_the_opposite, router.repository, "reasoning_classifier", router.load)
     settle(router, lambda decision: decision.classifier.version == 2)
-    before = await proxy.chat("hard")
 
-    await canaries_of(proxy).check()
-
-    after = await proxy.chat("hard")
-    assert (before.headers["x-semrouter-cache"], before.body["model"]) == ("hit", REASONING)
-    assert (after.headers["x-semrouter-cache"], after.body["model"]) == ("miss", GENERAL)
+    await until_answered_by(proxy, GENERAL)

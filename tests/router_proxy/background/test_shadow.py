@@ -1,5 +1,6 @@
 """Shadow requests: answered as asked, judged afterwards, and never slowed down by it."""
 
+import asyncio
 import json
 import logging
 from typing import Any
@@ -91,6 +92,52 @@ async def test_its_log_line_holds_the_decision_and_the_usage(proxy: Proxy, caplo
     assert [(line["outcome"], line["target"], line["served_by"]) for line in lines] == [("shadow", REASONING, GENERAL)]
     assert lines[0]["scores"]["reasoning"] == 0.9
     assert lines[0]["usage"] == {"prompt_tokens": 7, "completion_tokens": 5}
+
+
+async def test_it_may_take_longer_than_the_routing_budget(
+    start_proxy: StartProxy, stand_in: StandInTriton, stand_in_url: str
+) -> None:
+    proxy = await start_proxy(stand_in_url, SEMROUTER_ROUTING_BUDGET_MS="1", SEMROUTER_BREAKER_FAILURES="1")
+    stand_in.released.clear()
+    await proxy.chat(HARD, model=GENERAL, mode="shadow")
+    await stand_in.asked.wait()
+    live = await proxy.chat(EASY)
+    stand_in.released.set()
+    await proxy.shadow_drained()
+
+    assert live.outcome == "failopen_timeout"
+    assert await proxy.metric("semrouter_shadow_total", result="differ") == 1
+
+
+async def test_it_waits_while_requests_that_somebody_waits_for_take_all_room(
+    start_proxy: StartProxy, stand_in: StandInTriton, stand_in_url: str
+) -> None:
+    proxy = await start_proxy(stand_in_url, SEMROUTER_ROUTING_IN_FLIGHT="1")
+    stand_in.released.clear()
+    live = asyncio.create_task(proxy.chat(EASY))
+    await stand_in.asked.wait()
+    await proxy.chat(HARD, model=GENERAL, mode="shadow")
+    stand_in.released.set()
+    await live
+    await proxy.until_ended(2)
+    await proxy.shadow_drained()
+
+    assert await proxy.metric("semrouter_shadow_total", result="differ") == 1
+
+
+async def test_why_a_decision_failed_is_counted_and_logged(
+    proxy: Proxy, stand_in: StandInTriton, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "semrouter.decisions")
+    stand_in.answer = b"no decision"
+
+    await proxy.chat(HARD, model=GENERAL, mode="shadow")
+    await proxy.until_ended(1)
+    await proxy.shadow_drained()
+
+    lines = [json.loads(entry.message) for entry in caplog.records if "decisions" in entry.name]
+    assert [line["not_judged"] for line in lines] == ["error"]
+    assert await proxy.metric("semrouter_shadow_total", result="failed", reason="error") == 1
 
 
 async def test_shadow_decisions_that_do_not_fit_are_dropped_and_counted(

@@ -71,6 +71,34 @@ def test_another_revision_empties_it(cache: DecisionCache, decision: DecisionDoc
     assert cache.get(b"a") is None
 
 
+def test_what_the_policy_before_decided_is_not_kept_while_triton_catches_up(
+    cache: DecisionCache, decision: DecisionDocument
+) -> None:
+    cache.put(b"a", decision)
+
+    cache.expect("new")
+    cache.put(b"b", decision)
+    kept_too_early = [cache.get(key) is not None for key in (b"a", b"b")]
+    cache.put(b"b", msgspec.structs.replace(decision, policy_error="$.weights: unknown field"))
+    kept_on_purpose = cache.get(b"b") is not None
+    cache.put(b"c", msgspec.structs.replace(decision, policy="new"))
+
+    assert (kept_too_early, kept_on_purpose) == ([False, False], True)
+    assert cache.get(b"c") is not None
+
+
+def test_a_look_is_due_when_no_decision_was_seen_for_a_second(
+    cache: DecisionCache, clock: Clock, decision: DecisionDocument
+) -> None:
+    cache.put(b"a", decision)
+    before = cache.is_due_for_a_look
+    clock.now += 1.5
+    after = cache.is_due_for_a_look
+    cache.saw(decision)
+
+    assert (before, after, cache.is_due_for_a_look) == (False, True, False)
+
+
 def test_texts_differ_by_any_byte() -> None:
     assert cache_key(b"prove it") != cache_key(b"prove it ")
 

@@ -1,5 +1,7 @@
 """A Triton that is slow, wrong, overloaded or gone: every request is still answered, by the abstain target."""
 
+import asyncio
+
 import grpc
 import msgspec
 import pytest
@@ -119,6 +121,40 @@ async def test_after_failures_in_a_row_triton_is_left_alone(proxy: Proxy, stand_
     assert outcomes == ["failopen_error"] * 8
     assert len(stand_in.texts) == 5
     assert await proxy.metric("semrouter_router_failing") == 1
+
+
+async def test_a_clients_own_short_budget_is_no_failure_of_triton(
+    start_proxy: StartProxy, stand_in: StandInTriton, stand_in_url: str
+) -> None:
+    proxy = await start_proxy(stand_in_url, SEMROUTER_BREAKER_FAILURES="1")
+    stand_in.released.clear()
+    hasty = [
+        await proxy.post("/v1/chat/completions", _body(f"{HARD} {number}"), mode="auto", X_Semrouter_Budget_Ms="1")
+        for number in range(5)
+    ]
+    stand_in.released.set()
+
+    patient = await proxy.chat(HARD)
+
+    assert [answer.outcome for answer in hasty] == ["failopen_timeout"] * 5
+    assert patient.outcome == "routed"
+    assert await proxy.metric("semrouter_router_failing") == 0
+
+
+async def test_a_triton_that_answers_others_meanwhile_is_busy_and_not_failing(
+    start_proxy: StartProxy, stand_in: StandInTriton, stand_in_url: str
+) -> None:
+    proxy = await start_proxy(stand_in_url, SEMROUTER_BREAKER_FAILURES="1", SEMROUTER_ROUTING_BUDGET_MS="300")
+    stand_in.released.clear()
+    late = asyncio.create_task(proxy.chat(HARD))
+    await stand_in.asked.wait()
+    held, stand_in.released = stand_in.released, asyncio.Event()
+    stand_in.released.set()
+
+    outcomes = [(await proxy.chat(EASY)).outcome, (await late).outcome, (await proxy.chat("Hello")).outcome]
+    held.set()
+
+    assert outcomes == ["routed", "failopen_timeout", "routed"]
 
 
 async def test_a_triton_that_answers_again_is_used_again(
