@@ -12,6 +12,7 @@ from local.errors import CheckFailed, StartFailed
 
 from .demo_upstream import make_app
 from .guide_check import GuideCheck
+from .repository import repository_command
 from .stack import CHECKOUT, StackOptions, run_stack
 from .triton import TritonPorts
 
@@ -163,4 +164,4 @@ def demo_upstream(port: int, models: tuple[str, ...]) -> None:
         raise StartFailed(f"demo upstream: port {port}: {exc.strerror}") from exc
 
 
-COMMANDS = [up, check, demo_upstream]
+COMMANDS = [up, check, demo_upstream, repository_command]
