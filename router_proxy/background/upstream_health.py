@@ -67,7 +67,7 @@ class UpstreamHealth:
     def _report(self, upstreams: Upstreams) -> None:
         endpoints = upstreams.endpoints_by_place()
         for (upstream, url), endpoint in endpoints.items():
-            self._metrics.endpoint_checked(upstream, _shown(url), up=not endpoint.is_known_dead)
+            self._metrics.endpoint_checked(upstream, _shown(url), up=endpoint.is_in_order)
         for upstream, url in self._reported - endpoints.keys():
             self._metrics.endpoint_left(upstream, _shown(url))
         self._reported = set(endpoints)

@@ -104,8 +104,8 @@ async def _ask(
 
 
 def _attempts(choices: Sequence[Choice]) -> Iterator[tuple[Choice, Endpoint, bool]]:
-    """Yield each endpoint of each choice that its breaker admits, and whether it is the last of those."""
+    """Yield each endpoint of each choice that is to be asked, and whether it is the last of those."""
     attempts = [(choice, endpoint) for choice in choices for endpoint in choice.endpoints]
     for position, (choice, endpoint) in enumerate(attempts, start=1):
-        if endpoint.breaker.admits():
-            yield choice, endpoint, not any(later.breaker.would_admit for _, later in attempts[position:])
+        if endpoint.is_to_be_asked():
+            yield choice, endpoint, not any(later.would_be_asked for _, later in attempts[position:])

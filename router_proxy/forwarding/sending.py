@@ -3,7 +3,6 @@
 import asyncio
 import io
 import logging
-from http import HTTPStatus
 
 import aiohttp
 import msgspec
@@ -77,13 +76,10 @@ async def send(connections: Connections, upstream: Upstream, endpoint: Endpoint,
             response = await _answered(connections, upstream, endpoint, outgoing)
             first = await _first_bytes(response)
     except Exception as exc:
-        endpoint.breaker.failed()
+        endpoint.failed(was_late=isinstance(exc, TimeoutError) and not isinstance(exc, aiohttp.ClientError))
         _note_surprise(exc, upstream)
         raise _failure(upstream, exc) from exc
-    if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        endpoint.breaker.failed()
-    else:
-        endpoint.breaker.succeeded()
+    endpoint.answered(response.status)
     line = current_line() if _ends_by_close(response) else None
     return Begun(response=response, first=first, ends_at=ends_at, line=line)
 

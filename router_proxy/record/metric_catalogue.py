@@ -74,7 +74,7 @@ UPSTREAM = Metric(
 )
 ENDPOINT_UP = Metric(
     name="semrouter_endpoint_up",
-    meaning="1 while an endpoint answers its checks and its breaker is closed; NaN once it is not configured any more.",
+    meaning="1 while an endpoint answers its checks and requests reach it; NaN once it is not configured any more.",
     labels=("upstream", "endpoint"),
     across="livemin",
 )

@@ -5,6 +5,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -20,12 +21,15 @@ from .breaker import Breaker
 
 _FAILURES_IN_A_ROW = 5
 _PAUSE_SECONDS = 2.0
+# A server, or what stands before it, answers so when it can serve nobody; a 500 or 504 may be about one request.
+_ABOUT_THE_ENDPOINT = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 class Endpoint:
     """One URL of an upstream, with the requests it is working on. `is_down` and `max_model_len` come from checks.
 
-    `url` is as configured and may hold a password; `place` is what anybody may read.
+    `url` is as configured and may hold a password; `place` is what anybody may read. `breaker` counts failures that are
+    about the endpoint alone, `doubts` also those that may be about one request.
     """
 
     def __init__(self, url: str) -> None:
@@ -39,13 +43,40 @@ class Endpoint:
         self.outstanding = 0
         self.last_begun = 0.0
         self.breaker = Breaker(failures=_FAILURES_IN_A_ROW, pause_seconds=_PAUSE_SECONDS)
+        self.doubts = Breaker(failures=_FAILURES_IN_A_ROW, pause_seconds=_PAUSE_SECONDS)
         self.is_down = False
         self.was_slow = False
         self.max_model_len: int | None = None
 
     @property
-    def is_known_dead(self) -> bool:
-        return self.is_down or self.breaker.is_open
+    def is_in_order(self) -> bool:
+        return not self.is_down and not self.breaker.is_open
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool, int, float]:
+        """Sort the endpoints of a model by this: which of them are in trouble, then the least outstanding."""
+        troubles = (self.is_down, not self.breaker.would_admit, not self.doubts.would_admit)
+        return (*troubles, self.outstanding, self.last_begun)
+
+    @property
+    def would_be_asked(self) -> bool:
+        return not self.is_down or self.breaker.would_admit
+
+    def is_to_be_asked(self) -> bool:
+        """Whether to ask it now. No client's requests take an endpoint away while our own checks find it up."""
+        self.doubts.admits()
+        return self.breaker.admits() or not self.is_down
+
+    def answered(self, status: int) -> None:
+        """Note an answer; of the 5xx only some say that nobody would have got a better one."""
+        _note(self.breaker, failed=status in _ABOUT_THE_ENDPOINT)
+        _note(self.doubts, failed=status >= HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def failed(self, *, was_late: bool) -> None:
+        """Note that no answer came; a late one may be one that takes long."""
+        self.doubts.failed()
+        if not was_late:
+            self.breaker.failed()
 
     def url_for(self, path: str, query: str = "") -> URL:
         """Return where `path` lies on this endpoint; neither it nor `query` can name another host."""
@@ -99,7 +130,8 @@ class Upstream:
 
     @property
     def is_known_dead(self) -> bool:
-        return all(endpoint.is_known_dead for endpoint in self.endpoints)
+        """Whether no endpoint answers its checks; what becomes of clients' requests does not make it so."""
+        return all(endpoint.is_down for endpoint in self.endpoints)
 
     @property
     def abilities(self) -> Abilities:
@@ -115,9 +147,9 @@ class Upstream:
         """Return the headers that speak for this proxy at one of the endpoints."""
         return self._own_headers or endpoint.own_headers
 
-    def ranked_endpoints(self) -> list[Endpoint]:
+    def ranked_endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoints in the order to try them: up, least outstanding, longest idle first."""
-        return sorted(self.endpoints, key=lambda each: (each.is_down, each.outstanding, each.last_begun))
+        return sorted(self.endpoints, key=lambda each: each.rank) if len(self.endpoints) > 1 else self.endpoints
 
 
 class Upstreams:
@@ -169,6 +201,13 @@ def _basic_authorization(url: URL) -> dict[str, str]:
         return {}
     credentials = b64encode(f"{url.user}:{url.password or ''}".encode())
     return {"Authorization": f"Basic {credentials.decode()}"}
+
+
+def _note(breaker: Breaker, *, failed: bool) -> None:
+    if failed:
+        breaker.failed()
+    else:
+        breaker.succeeded()
 
 
 def _is_address(host: str) -> bool:

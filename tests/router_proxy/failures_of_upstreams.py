@@ -132,18 +132,46 @@ async def goes_on_for_ever(scene: Scene, pause_seconds: float, timeouts: dict[st
     return Seen(proxy=proxy, answer=await read_stream(proxy))
 
 
-async def fails_five_times(scene: Scene) -> Seen:
-    tries: list[None] = []
-
-    async def fail(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tries.append(None)
-        writer.write(b"HTTP/1.1 500 Broken\r\nContent-Length: 2\r\n\r\n{}")
-
-    proxy = await scene.proxy({GENERAL: {"endpoints": [await scene.start_raw(fail)]}})
-    for _ in range(5):
-        await read_stream(proxy)
+async def fails_five_times_beside_another(scene: Scene) -> Seen:
+    failing, failing_url = await scene.start_upstream("failing")
+    _, other_url = await scene.start_upstream("other")
+    failing.refusal = (500, "no")
+    proxy = await scene.proxy({GENERAL: {"endpoints": [failing_url, other_url]}})
+    for _ in range(10):
+        await proxy.chat(HARD, model=GENERAL)
+    begun = failing.requests_begun
     seen = await ask(proxy, model=GENERAL)
-    assert len(tries) == 5
+    assert (begun, failing.requests_begun) == (5, 5)
+    return seen
+
+
+async def fails_requests_but_no_checks(scene: Scene) -> Seen:
+    proxy = await scene.proxy()
+    proxy.general.refusal = (500, "no")
+    for _ in range(9):
+        await proxy.chat(HARD, model=GENERAL)
+    await proxy.check_health()
+    seen = await ask(proxy, model=GENERAL)
+    assert proxy.general.requests_begun == 10
+    return seen
+
+
+async def cannot_be_reached_five_times(scene: Scene) -> Seen:
+    connections: list[None] = []
+
+    def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(None)
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        url = "http://127.0.0.1:{1}".format(*server.sockets[0].getsockname())
+        proxy = await scene.proxy({GENERAL: {"endpoints": [url]}})
+        await proxy.check_health()
+        for _ in range(5):
+            await proxy.chat(HARD, model=GENERAL)
+        tried = len(connections)
+        seen = await ask(proxy, model=GENERAL)
+        assert len(connections) == tried
     return seen
 
 
@@ -208,6 +236,8 @@ FAILURES: dict[str, list[Stage]] = {
         partial(goes_on_for_ever, pause_seconds=60, timeouts={"between_chunks": 0.05}),
         partial(goes_on_for_ever, pause_seconds=0.02, timeouts={"total": 0.5}),
     ],
-    "an endpoint fails 5 times in a row": [fails_five_times],
+    "an endpoint fails 5 times in a row, and another serves the model": [fails_five_times_beside_another],
+    "requests for a sole endpoint fail, and its checks do not": [fails_requests_but_no_checks],
+    "an endpoint cannot be reached 5 times in a row, and its checks fail, too": [cannot_be_reached_five_times],
     "the client leaves, or reads nothing for `between_chunks`": [loses_its_client, has_a_client_that_stops_reading],
 }

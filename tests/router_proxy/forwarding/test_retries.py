@@ -1,18 +1,20 @@
 """Trying again, at the socket: who gets a request that somebody did not answer, and who is left alone."""
 
 import asyncio
+import re
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
 from msgspec import structs
 
 from local.stack.processes import free_ports
 from router_proxy.upstreams.connections import Connections
-from tests.router_proxy.conftest import GENERAL, HARD, Proxy, StartProxy, StartRaw, StartUpstream
+from tests.router_proxy.conftest import GENERAL, HARD, REASONING, Proxy, StartProxy, StartRaw, StartUpstream
 from tests.stand_ins.raw_server import JSON_HEAD, reset
 from tests.stand_ins.upstream import EchoUpstream
 
@@ -225,21 +227,110 @@ async def test_another_endpoint_takes_over_before_the_first_byte(
     assert statuses == [200, 200, 200]
 
 
-async def test_an_upstream_that_is_gone_is_left_alone_after_failures_in_a_row(
-    start_proxy: StartProxy, start_raw: StartRaw
+class TestOneClientsFailures:
+    """What comes of one client's requests takes no endpoint away from the others."""
+
+    @pytest.fixture
+    async def url(self) -> AsyncIterator[str]:
+        """Answer as the request says: `late`, `reset`, a status; anything else with 200."""
+
+        async def fail(request: web.Request) -> web.Response:
+            asked = await request.text()
+            if "late" in asked:
+                await asyncio.Event().wait()
+            if "reset" in asked and request.transport is not None:
+                request.transport.abort()
+            status = re.search(r"status (\d+)", asked)
+            return web.json_response({}, status=int(status[1]) if status else 200)
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", fail)
+        server = TestServer(app)
+        await server.start_server()
+        yield str(server.make_url(""))
+        await server.close()
+
+    @pytest.mark.parametrize(
+        ("asked", "status"),
+        [("late", 504), ("reset", 502), *((f"status {status}", status) for status in (500, 501, 502, 503, 504))],
+    )
+    async def test_leave_a_sole_endpoint_to_the_others(
+        self, start_proxy: StartProxy, url: str, asked: str, status: int
+    ) -> None:
+        proxy = await start_proxy("127.0.0.1:1", served_by(url, timeouts={"first_byte": 0.1}))
+        await proxy.check_health()
+
+        failed = [(await proxy.chat(asked, model=GENERAL, mode="off")).status for _ in range(7)]
+        others = [(await proxy.chat(HARD, model=GENERAL, mode="off")).status for _ in range(3)]
+        async with proxy.client.get("/health/ready") as readiness:
+            ready = readiness.status
+
+        assert (failed, others, ready) == ([status] * 7, [200] * 3, 200)
+
+    @pytest.mark.parametrize("asked", ["status 500", "status 504"])
+    async def test_say_nothing_about_an_endpoint_in_metrics(
+        self, start_proxy: StartProxy, url: str, asked: str
+    ) -> None:
+        proxy = await start_proxy("127.0.0.1:1", served_by(url))
+        for _ in range(7):
+            await proxy.chat(asked, model=GENERAL, mode="off")
+
+        await proxy.check_health()
+
+        assert await proxy.metric("semrouter_endpoint_up", upstream=GENERAL) == 1
+
+    async def test_keep_the_caller_placed_with_the_model_named(
+        self, proxy: Proxy, start_proxy: StartProxy, stand_in_url: str, url: str
+    ) -> None:
+        """A model whose requests failed is not given up for its fallback either."""
+        form = {"upstreams": {GENERAL: {"endpoints": [proxy.urls[GENERAL]]}}}
+        form["upstreams"][REASONING] = {"endpoints": [url], "fallbacks": [GENERAL]}
+        routed = await start_proxy(stand_in_url, form)
+        for _ in range(7):
+            await routed.chat("status 500", model=REASONING)
+
+        answers = [await routed.chat(HARD) for _ in range(3)]
+
+        assert [answer.headers["x-semrouter-upstream"] for answer in answers] == [REASONING] * 3
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_an_endpoint_that_fails_every_request_gets_few_while_another_answers(
+    proxy: Proxy, start_proxy: StartProxy, start_raw: StartRaw, status: int
 ) -> None:
     tries: list[None] = []
 
     async def fail(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tries.append(None)
-        writer.write(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d Broken\r\nContent-Length: 0\r\n\r\n" % status)
 
-    proxy = await start_proxy("127.0.0.1:1", served_by(await start_raw(fail)))
+    both = await start_proxy("127.0.0.1:1", served_by(await start_raw(fail), proxy.urls[GENERAL]))
 
-    statuses = [await status_of(proxy) for _ in range(8)]
+    statuses = [await status_of(both) for _ in range(50)]
 
-    assert statuses == [500] * 5 + [502] * 3
-    assert len(tries) == 5
+    passed_on = statuses.count(500)
+    assert passed_on == (len(tries) if status == 500 else 0)
+    assert statuses.count(200) == 50 - passed_on
+    assert 5 <= len(tries) <= 10
+
+
+async def test_an_endpoint_is_left_alone_once_its_checks_fail_too(start_proxy: StartProxy) -> None:
+    connections: list[None] = []
+
+    def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(None)
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        proxy = await start_proxy("127.0.0.1:1", served_by(url), SEMROUTER_HEALTH_INTERVAL_SECONDS="3600")
+        await proxy.check_health()
+        checks = len(connections)
+
+        statuses = [await status_of(proxy) for _ in range(8)]
+
+    assert statuses == [502] * 8
+    assert len(connections) - checks <= 6  # and one more, should this take two seconds
 
 
 async def test_refused_requests_never_count_against_an_upstream(start_proxy: StartProxy, start_raw: StartRaw) -> None:
