@@ -19,6 +19,13 @@ from export.command_errors import shows_errors
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every figure here.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a page with plots here.")
 @click.option("--resamples", type=click.IntRange(10), default=1000, show_default=True, help="For the intervals.")
+@click.option(
+    "--dress-prompts",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="Hard prompts, and as many easy ones, to put in each dress; 0 leaves that out.",
+)
 @shows_errors
 def eval_command(
     *,
@@ -29,6 +36,7 @@ def eval_command(
     json_file: Path | None,
     html_file: Path | None,
     resamples: int,
+    dress_prompts: int,
 ) -> None:
     """Measure the bundle in DIRECTORY on labelled prompts, beside simpler ways to decide."""
     import msgspec
@@ -43,7 +51,8 @@ def eval_command(
     rows = read_evaluation_rows(data or SHIPPED_PROMPTS, labels, label_field)
     training = read_evaluation_rows(train_data, labels, label_field) if train_data else []
     name = data.name if data else "this project's own evaluation set"
-    evaluation = evaluate(directory, rows, name, training=training, options=EvaluationOptions(resamples=resamples))
+    options = EvaluationOptions(resamples=resamples, dress_prompts=dress_prompts)
+    evaluation = evaluate(directory, rows, name, training=training, options=options)
     click.echo(text_report(evaluation))
     if json_file:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(evaluation), indent=1) + b"\n")

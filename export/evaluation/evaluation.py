@@ -14,6 +14,7 @@ from export.classifier.prompt_files import EvaluationRow
 from routing_policy.clipping import clip_text
 
 from .baselines import Baseline, compare_baselines, label_indices
+from .dress_flips import DressFlips, JudgedEasy, count_dress_flips, easy_label
 from .metrics import (
     METRICS,
     CalibrationBin,
@@ -25,7 +26,7 @@ from .metrics import (
     wilson,
     with_interval,
 )
-from .robustness import Flips, count_flips
+from .robustness import Decide, Flips, count_flips
 
 HISTOGRAM_BINS = 20
 CUTOFFS = 50
@@ -39,6 +40,7 @@ class EvaluationOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     resamples: int = 1000
     robustness_prompts: int = 300  # the first so many rows; 0 leaves the block out
+    dress_prompts: int = 5  # hard ones and as many easy ones in each held-out dress
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     by_length: list[Group]
     baselines: list[Baseline]
     robustness: list[Flips]
+    dresses: list[DressFlips]
     latency: list[Latency]
     calibration: list[CalibrationBin]
     histogram: list[list[int]]  # per label of the truth: rows per twentieth of the watched label's score
@@ -116,6 +119,7 @@ def evaluate(
         by_length=length_bands(classifier, texts, right),
         baselines=compare_baselines(rows, labels, decided, training=training, resamples=resamples),
         robustness=_robustness(classifier, texts, truth, options),
+        dresses=count_dress_flips(texts, judged_easy(classifier), options.dress_prompts),
         latency=measure_latency(open_classifier(directory, threads=1)),
         calibration=calibration_bins(scores, truth),
         histogram=score_histogram(scores[:, watched], truth, len(labels)),
@@ -206,10 +210,17 @@ def text_of_length(classifier: Classifier, tokens: int) -> str:
 
 def _robustness(classifier: Classifier, texts: Sequence[str], truth: Truth, options: EvaluationOptions) -> list[Flips]:
     chosen = texts[: options.robustness_prompts]
-    if not chosen:
-        return []
+    return count_flips(chosen, truth[: len(chosen)], _decider(classifier), options.resamples) if chosen else []
 
-    def decide(rewritten: Sequence[str]) -> npt.NDArray[np.int64]:
-        return np.asarray(classify(classifier, list(rewritten)).argmax(axis=1), dtype=np.int64)
 
-    return count_flips(chosen, truth[: len(chosen)], decide, options.resamples)
+def judged_easy(classifier: Classifier) -> JudgedEasy:
+    """Return a function that tells which texts go to the label for prompts that need no reasoning."""
+    decide, easy = _decider(classifier), easy_label(classifier.bundle.labels)
+    return lambda texts: decide(texts) == easy
+
+
+def _decider(classifier: Classifier) -> Decide:
+    def decide(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        return np.asarray(classify(classifier, list(texts)).argmax(axis=1), dtype=np.int64)
+
+    return decide

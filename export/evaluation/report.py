@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from export.pages.html_page import Plot, Table, html_page, text_table
 from export.pages.plots import Line, heat_map, line_plot, stacked_bars
 
+from .dress_flips import DressFlips
 from .evaluation import Evaluation, Group
 from .metrics import Figure
 
@@ -53,6 +54,7 @@ def tables(evaluation: Evaluation) -> list[Table]:
                 for each in evaluation.robustness
             ],
         ),
+        _dress_table(evaluation.dresses),
         Table(
             title="One prompt alone, one CPU thread",
             heading=("tokens", "median ms", "interval", "p95 ms"),
@@ -114,6 +116,24 @@ def _group_table(title: str, groups: Sequence[Group]) -> Table:
         title=f"{title}{more}",
         heading=("group", "prompts", "accuracy", "interval"),
         rows=[(group.name, str(group.rows), *_cells(group.accuracy)) for group in shown],
+    )
+
+
+def _dress_table(flips: Sequence[DressFlips]) -> Table:
+    return Table(
+        title="Prompts in a dress training never saw: hard ones lost, easy ones raised",
+        heading=("kind of dress", "dresses", "lost", "interval", "raised", "interval", "most lost", "most raised"),
+        rows=[
+            (
+                each.kind.replace("_", " "),
+                str(each.dresses),
+                *_cells(each.lost),
+                *_cells(each.raised),
+                _percent(each.most_lost),
+                _percent(each.most_raised),
+            )
+            for each in flips
+        ],
     )
 
 

@@ -3,8 +3,6 @@
 Training puts on those of `dresses.jsonl`; flips are counted with `held_out_dresses.jsonl`, which has kinds of its own.
 """
 
-import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +13,6 @@ from export.errors import TrainingDataInvalid
 PLACE = "{text}"
 TRAINING_DRESSES = Path(__file__).with_name("dresses.jsonl")
 HELD_OUT_DRESSES = Path(__file__).with_name("held_out_dresses.jsonl")
-LAYERS = (1, 1, 1, 2, 2, 3)  # how many dresses a prompt wears, each as likely
 
 
 class Dress(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,15 +39,3 @@ def read_dresses(file: Path) -> list[Dress]:
             raise TrainingDataInvalid(file, number, f"expected {PLACE} once in the template")
         found.append(dress)
     return found
-
-
-def dressed(texts: Sequence[str], dresses: Sequence[Dress], seed: int) -> list[str]:
-    """Return each text in one to three dresses; the same seed gives the same ones."""
-    rng = random.Random(seed)  # noqa: S311 - repeatable, nothing secret
-    return [_dress(text, dresses, rng) for text in texts]
-
-
-def _dress(text: str, dresses: Sequence[Dress], rng: random.Random) -> str:
-    for dress in rng.sample(dresses, rng.choice(LAYERS)):
-        text = dress.around(text)
-    return text

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from export.classifier.inference import Classifier, classify, open_classifier, run_logits
 from export.errors import BundleRejected, GraphUnusable, TokenizerUnusable
+from export.evaluation.dress_gate import objection_to_dress
 from routing_policy.bundle import Bundle
 from routing_policy.errors import BundleInvalid
 from routing_policy.policy_checks import label_errors
@@ -48,6 +49,7 @@ def first_objection(classifier: Classifier) -> str | None:
         or _objection_to_tokenizer(classifier.tokenizer, session)
         or _objection_to_lengths(bundle, session)
         or _objection_to_scores(classifier)
+        or objection_to_dress(classifier)
     )
 
 

@@ -14,11 +14,12 @@ from torch.nn import functional
 from export.classifier.third_party import quiet_libraries
 from export.encoders.small_classifier import SmallShape, new_classifier, start_embeddings
 from export.encoders.vocabulary import open_tokenizer, prune_vocabulary
-from export.recipe.dresses import TRAINING_DRESSES, dressed, read_dresses
+from export.recipe.dresses import TRAINING_DRESSES, read_dresses
 
 from .augmentation import rewritten
 from .batches import encode, grouped
 from .data import LabelledPrompt, balanced_over_labels, source_weights
+from .dressing import dressed
 from .loop import Examples, Report, Schedule, Taught, Trainer, paired_batches, predict
 from .networks import StudentNetwork, TeacherNetwork, with_more_outputs, with_rows
 

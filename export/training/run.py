@@ -7,14 +7,16 @@ from typing import Any, cast
 import msgspec
 import torch
 
-from export.bundle.bundling import BundleOptions, build_bundle
+from export.bundle.bundling import BundleOptions, build_bundle, write_bundle_file
 from export.bundle.check_prompts import GATE_PROMPTS
 from export.bundle.checkpoints import CONFIG_FILE, Checkpoint, locate_checkpoint
 from export.bundle.variants import Precision
 from export.calibration.temperature import fit_temperature
+from export.classifier.inference import open_classifier
 from export.encoders.small_classifier import SmallShape
 from export.errors import CheckpointUnavailable
-from export.training.start import CHECKPOINT_FOLDER, load_base, locate_base
+from export.evaluation.dress_gate import FIGURE, measure_dress
+from export.training.start import CHECKPOINT_FOLDER, TOPIC_FOLDER, load_base, locate_base
 from routing_policy.bundle import Bundle
 
 from .course import (
@@ -39,7 +41,6 @@ from .report import Measured, report_on_bundle, score_before
 
 BUNDLE_FOLDER = "bundle"
 BASE_FOLDER = "base"  # in the output folder; the weights of a bundle to start from
-TOPIC_FOLDER = "topic"  # in the output folder; the second task's checkpoint, bundle and report
 DEV_FILE, UNSEEN_FILE = "dev.jsonl", "unseen.jsonl"  # what was not trained on, for `semrouter eval`
 NEW_RATE = 1e-3
 FINE_TUNING_RATE = 5e-5
@@ -133,11 +134,21 @@ def _finished(request: TrainingRequest, course: Course, student: Student, measur
 def _ship(request: TrainingRequest, finished: Finished, figures: dict[str, Any], report: Report) -> Bundle:
     """Write the bundle of one task and the reports on it."""
     report("exporting the checkpoint and checking the graph against it")
-    bundle = _bundle(request, finished, figures)
+    bundle = _with_dress(_bundle(request, finished, figures), finished.output / BUNDLE_FOLDER)
     report(f"evaluating the bundle; temperature {bundle.temperature}")
     for each in finished.measured:
         write_prompts(each.prompts, each.file)
         report_on_bundle(finished.output / BUNDLE_FOLDER, finished.course, each, report)
+    return bundle
+
+
+def _with_dress(bundle: Bundle, folder: Path) -> Bundle:
+    """Write into bundle.json how often a dress flips it, which an installation measures again."""
+    found = measure_dress(open_classifier(folder))
+    if found is None:
+        return bundle
+    bundle = msgspec.structs.replace(bundle, figures=bundle.figures | {FIGURE: msgspec.to_builtins(found)})
+    write_bundle_file(folder, bundle)
     return bundle
 
 

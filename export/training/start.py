@@ -16,9 +16,10 @@ from routing_policy.bundle import BUNDLE_FILE, MODEL_FILE, read_bundle, verify_f
 from routing_policy.errors import BundleInvalid
 
 from .course import Student
-from .networks import with_more_outputs
+from .networks import last_layer, with_more_outputs
 
 CHECKPOINT_FOLDER = "checkpoint"
+TOPIC_FOLDER = "topic"  # in the output folder; the second task's checkpoint, bundle and report
 # Random numbers for every pair of tokens take longer than the attention itself, and those for every token a fifth of a
 # step. BERT's names and ModernBERT's.
 DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout", "hidden_dropout_prob")
@@ -82,7 +83,26 @@ def load_base(checkpoint: Path, labels: list[str], topics: list[str]) -> Base:
     if has_labels:
         _reorder_outputs(classifier, [stated.index(label) for label in labels])
     with_more_outputs(classifier, len(labels), len(topics))
+    _take_over_topics(classifier, checkpoint.parent / TOPIC_FOLDER / CHECKPOINT_FOLDER, labels, topics)
     return Base(student=Student(classifier, load_tokenizer(checkpoint)), has_labels=has_labels)
+
+
+def _take_over_topics(classifier: Any, beside: Path, labels: list[str], topics: list[str]) -> None:
+    """Give the new outputs the weights of the topic classifier that was trained with this one, if there is one."""
+    from transformers import AutoModelForSequenceClassification
+
+    if not (beside / CONFIG_FILE).is_file():
+        return
+    other = AutoModelForSequenceClassification.from_pretrained(beside, local_files_only=True)
+    stated = [other.config.id2label[row] for row in range(other.config.num_labels)]
+    if {*stated} != {*topics}:
+        return
+    mine = classifier.get_submodule(last_layer(classifier, len(labels) + len(topics)))
+    theirs = other.get_submodule(last_layer(other, len(stated)))
+    with torch.no_grad():
+        for at, topic in enumerate(topics, start=len(labels)):
+            mine.weight[at] = theirs.weight[stated.index(topic)]
+            mine.bias[at] = theirs.bias[stated.index(topic)]
 
 
 def _prepared(config: Any, labels: list[str]) -> Any:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from export.errors import TrainingDataInvalid
-from export.recipe.dresses import HELD_OUT_DRESSES, PLACE, TRAINING_DRESSES, dressed, read_dresses
+from export.recipe.dresses import HELD_OUT_DRESSES, PLACE, TRAINING_DRESSES, read_dresses
+from export.training.composed_dresses import wishes
+from export.training.dressing import dressed
 
 TEXTS = [f"Is {number} a prime number, and why? {{not a place}}" for number in range(200)]
 
@@ -24,7 +26,7 @@ def test_training_never_sees_a_dress_that_flips_are_counted_with() -> None:
     assert {dress.kind for dress in held} - {dress.kind for dress in training}
 
 
-def test_a_prompt_wears_one_to_three_dresses_and_the_same_seed_the_same_ones() -> None:
+def test_a_prompt_wears_one_to_four_dresses_and_the_same_seed_the_same_ones() -> None:
     first, again, other = (dressed(TEXTS, read_dresses(TRAINING_DRESSES), seed) for seed in (1, 1, 2))
 
     assert first == again != other
@@ -48,6 +50,13 @@ def test_a_dress_that_cannot_be_worn_is_named(row: dict[str, str], message: str,
 
     with pytest.raises(TrainingDataInvalid, match=message):
         read_dresses(file)
+
+
+def test_lists_of_wishes_are_made_of_dresses_in_one_line() -> None:
+    sentences = wishes(read_dresses(TRAINING_DRESSES))
+
+    assert len(sentences) > 100
+    assert not [sentence for sentence in sentences if "\n" in sentence or PLACE in sentence]
 
 
 def test_no_two_dresses_are_alike() -> None:

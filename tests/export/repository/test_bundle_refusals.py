@@ -13,9 +13,12 @@ from click.testing import CliRunner, Result
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 
+from export.classifier.inference import classify, logits_in_buckets, open_classifier
+from export.classifier.prompt_files import SHIPPED_PROMPTS, read_texts
 from export.repository.commands import bundle as bundle_command
 from export.repository.installation import install_bundle
 from routing_policy.bundle import Bundle
+from routing_policy.clipping import clip_text
 from tests.conftest import CHECKOUT
 
 NAME = "reasoning_classifier"
@@ -61,6 +64,27 @@ def leave_one_label(bundle: Path, _reseal: Reseal) -> None:
 
 def leave_no_canary(bundle: Path, reseal: Reseal) -> None:
     reseal(bundle, canaries=[])
+
+
+def claim_no_flips(bundle: Path, reseal: Reseal) -> None:
+    """State that no dress ever flips it, and give the canaries what it says once it judges some hard and some easy."""
+    model = onnx.load(bundle / "model.onnx")
+    bias = next(each for each in model.graph.initializer if each.name == "classifier.bias")
+    classifier = open_classifier(bundle)
+    texts = read_texts(SHIPPED_PROMPTS)[:100]
+    margins = logits_in_buckets(
+        classifier.session, [clip_text(classifier.tokenizer, text, 256).ids for text in texts], [256], 8
+    )
+    shift = np.median(margins[:, 1] - margins[:, 0])
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.array([shift, 0], np.float32), bias.name))
+    onnx.save(model, bundle / "model.onnx")
+    reseal(bundle, figures={"dress": {"lost": 0.0, "raised": 0.0, "dresses": 1}})
+    rows = classify(open_classifier(bundle), [canary.text for canary in classifier.bundle.canaries], batch_size=1)
+    canaries = [
+        {"text": canary.text, "scores": dict(zip(classifier.bundle.labels, map(float, row), strict=True))}
+        for canary, row in zip(classifier.bundle.canaries, rows, strict=True)
+    ]
+    reseal(bundle, canaries=canaries)
 
 
 def remove_tokenizer(bundle: Path, _reseal: Reseal) -> None:
@@ -170,6 +194,7 @@ def swap_weights(bundle: Path, reseal: Reseal) -> None:
         pytest.param(empty_description, r"bundle.json: Input data was truncated", id="empty bundle.json"),
         pytest.param(leave_one_label, r"bundle.json: .*length >= 2 - at .\$.labels", id="one label"),
         pytest.param(leave_no_canary, r"bundle.json: \$.canaries: expected texts with their scores", id="no canaries"),
+        pytest.param(claim_no_flips, r"(lost|raised) .* in a dress, where bundle.json says 0.0 %", id="flips by dress"),
         pytest.param(swap_weights, r"canary .*: expected non-reasoning", id="weights of another"),
     ],
 )
