@@ -83,7 +83,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     by_length: list[Group]
     baselines: list[Baseline]
     robustness: list[Flips]
-    dresses: list[DressFlips]
+    dresses: list[DressFlips] = []  # none in evaluations of earlier releases
     latency: list[Latency]
     calibration: list[CalibrationBin]
     histogram: list[list[int]]  # per label of the truth: rows per twentieth of the watched label's score
