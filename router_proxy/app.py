@@ -15,10 +15,11 @@ from router_proxy.record.decision_headers import decision_headers
 from router_proxy.record.exchange import EXCHANGE, REQUEST_ID
 from router_proxy.request.headers import REQUEST_ID_HEADER, request_id
 from router_proxy.request.surfaces import SURFACES, error_format_of
+from router_proxy.request.target import nothing_at
 from router_proxy.upstreams.stored_responses import RESPONSES_PATH
 
 from . import chat
-from .errors import MethodUnknown, ProxyError, RouteUnknown, render_error
+from .errors import MethodUnknown, ProxyError, render_error
 from .opening import open_gateway
 from .reloading import gateway_of, load_configuration
 
@@ -37,6 +38,7 @@ def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Applicatio
             *(web.post(surface.path, partial(chat.answer, surface)) for surface in SURFACES),
             web.get("/v1/models", catalogue.list_models),
             web.get("/v1/models/{model:.+}", catalogue.show_model),
+            *(web.post(path, passthrough.pass_on_below_responses) for path in passthrough.BESIDE_IDS),
             *(
                 web.route("*", RESPONSES_PATH + path, passthrough.pass_on_by_id)
                 for path in ("/{id}", "/{id}/{rest:.+}")
@@ -111,4 +113,4 @@ def _from_aiohttp(error: web.HTTPException, request: web.Request) -> ProxyError:
     """Say in our words what aiohttp's router refused: an unknown path, or a method the path does not have."""
     if error.status == web.HTTPMethodNotAllowed.status_code:
         return MethodUnknown(f"{request.method} is not allowed on {request.path}.")
-    return RouteUnknown(f"There is nothing at {request.method} {request.path}.")
+    return nothing_at(request, passthrough.PATHS)

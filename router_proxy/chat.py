@@ -12,11 +12,12 @@ from router_proxy.request.surfaces import Surface
 from router_proxy.routing.asking import decide
 from router_proxy.routing.triton_call import text_to_send
 from router_proxy.upstreams.placement import Plan, as_asked, continued, place
-from router_proxy.upstreams.stored_responses import Holder, continued_id
+from router_proxy.upstreams.stored_responses import Holder
 from router_proxy.upstreams.upstreams import Upstream
 from routing_policy.policy import Target
 from routing_policy.policy_file import ALIAS
 
+from .admission import authorize
 from .errors import ProxyError, RequestInvalid, RouteUnknown
 from .gateway import Gateway
 from .outcomes import Outcome
@@ -64,7 +65,7 @@ async def parse(request: web.Request, gateway: Gateway, surface: Surface, exchan
         body=body,
         handling=handling(mode, body.model),
         budget_seconds=budget_seconds,
-        holder=await _holder(gateway, body) if surface.goes_on else None,
+        holder=await _holder(request, gateway, body) if surface.goes_on else None,
     )
 
 
@@ -119,7 +120,8 @@ async def forward(
 ) -> web.StreamResponse:
     response = await deliver(request, gateway.connections, plan, exchange, tracing=gateway.tracing)
     if surface.goes_on and exchange.answered_at is not None:
-        gateway.stored.passed(exchange.answer_head, *exchange.answered_at)
+        client = authorize(request, gateway.upstreams.client_keys)
+        gateway.stored.passed(client, exchange.answer_head, *exchange.answered_at)
     return response
 
 
@@ -134,10 +136,10 @@ def record(gateway: Gateway, exchange: Exchange) -> None:
         gateway.decision_log.write(exchange)
 
 
-async def _holder(gateway: Gateway, body: JsonBody) -> Holder | None:
+async def _holder(request: web.Request, gateway: Gateway, body: JsonBody) -> Holder | None:
     """Return who keeps the answer gone on from, unless the caller names another model."""
-    continued_from = continued_id(body.raw)
-    holder = await gateway.stored.find(continued_from, gateway.upstreams) if continued_from else None
+    client = authorize(request, gateway.upstreams.client_keys)
+    holder = await gateway.stored.continued(client, body.raw, gateway.upstreams)
     if holder is None or asks_for_routing(body.model) or body.model == holder.upstream.name:
         return holder
     return None

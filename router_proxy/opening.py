@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
 
 from aiohttp import web
 
@@ -18,11 +19,14 @@ from router_proxy.routing.decision_cache import DecisionCache
 from router_proxy.routing.router_client import RouterClient
 from router_proxy.upstreams.breaker import Breaker
 from router_proxy.upstreams.connections import Connections
+from router_proxy.upstreams.response_memory import ResponseMemory
 from router_proxy.upstreams.stored_responses import StoredResponses
 
 from .admission import Admission
 from .gateway import Gateway, Routing
 from .reloading import LIVE_GATEWAY, Configuration, LiveGateway
+
+_RESPONSES_FILE = "stored_responses.sqlite"  # beside the metrics of workers, whose files end in .db
 
 
 async def open_gateway(
@@ -38,6 +42,7 @@ async def open_gateway(
         opened.push_async_callback(asyncio.to_thread, tracing.close)
         connections = Connections()
         opened.push_async_callback(connections.close)
+        memory = opened.enter_context(closing(ResponseMemory(_shared_file(environ))))
         live = LiveGateway(
             Gateway(
                 settings=settings,
@@ -47,7 +52,7 @@ async def open_gateway(
                 admission=Admission(metrics),
                 decision_log=decision_log,
                 tracing=tracing,
-                stored=StoredResponses(connections.pooled),
+                stored=StoredResponses(connections.pooled, memory),
                 routing=_open_routing(
                     settings, configuration, opened, metrics=metrics, decision_log=decision_log, tracing=tracing
                 ),
@@ -65,6 +70,12 @@ async def open_gateway(
         opened.push_async_callback(health.close)
         app[LIVE_GATEWAY], app[HEALTH] = live, health
         yield
+
+
+def _shared_file(environ: Mapping[str, str]) -> Path | None:
+    """Return where the workers of one parent keep what each must know; None for a process that serves alone."""
+    directory = environ.get(DIRECTORY_VARIABLE)
+    return Path(directory) / _RESPONSES_FILE if directory else None
 
 
 def _open_tracing(settings: Settings) -> Tracing:

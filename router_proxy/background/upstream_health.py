@@ -84,6 +84,7 @@ class UpstreamHealth:
                 headers=upstream.own_headers(endpoint),
                 timeout=_TIMEOUT,
                 ssl=upstream.trust,
+                allow_redirects=False,
             ) as answer:
                 body = await answer.read()
         except TimeoutError:  # once it may be busy, twice in a row it is taken for down

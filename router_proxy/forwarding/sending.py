@@ -58,10 +58,8 @@ def outgoing_request(request: web.Request, upstream: Upstream, endpoint: Endpoin
     if not request.content_type.startswith("multipart/"):
         headers["Content-Type"] = _JSON
     headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
-    target = request.rel_url
-    return Outgoing(
-        method=request.method, path=target.raw_path, query=target.raw_query_string, headers=headers, body=body
-    )
+    query = request.rel_url.raw_query_string
+    return Outgoing(method=request.method, path=request.path, query=query, headers=headers, body=body)
 
 
 async def send(connections: Connections, upstream: Upstream, endpoint: Endpoint, outgoing: Outgoing) -> Begun:

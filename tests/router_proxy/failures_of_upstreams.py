@@ -175,6 +175,14 @@ async def cannot_be_reached_five_times(scene: Scene) -> Seen:
     return seen
 
 
+async def keeps_a_response_of_another_key(scene: Scene) -> Seen:
+    proxy = await scene.proxy_with({"client_keys_env": ["TEAM_A", "TEAM_B"]}, TEAM_A="alpha", TEAM_B="beta")
+    body = {"model": GENERAL, "input": HARD}
+    first = await proxy.post("/v1/responses", body, x_api_key="alpha")
+    body["previous_response_id"] = first.body["id"]
+    return Seen(proxy=proxy, answer=await proxy.post("/v1/responses", body, x_api_key="beta"))
+
+
 async def loses_its_client(scene: Scene) -> Seen:
     proxy = await scene.proxy()
     proxy.general.held.clear()
@@ -239,5 +247,6 @@ FAILURES: dict[str, list[Stage]] = {
     "an endpoint fails 5 times in a row, and another serves the model": [fails_five_times_beside_another],
     "requests for a sole endpoint fail, and its checks do not": [fails_requests_but_no_checks],
     "an endpoint cannot be reached 5 times in a row, and its checks fail, too": [cannot_be_reached_five_times],
+    "a request is about a response that its key did not get": [keeps_a_response_of_another_key],
     "the client leaves, or reads nothing for `between_chunks`": [loses_its_client, has_a_client_that_stops_reading],
 }

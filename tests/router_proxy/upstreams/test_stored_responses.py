@@ -1,10 +1,13 @@
 """Responses that their server keeps: requests about them, or going on from them, go to that server."""
 
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.router_proxy.conftest import EASY, GENERAL, HARD, REASONING, Proxy
+from router_proxy.upstreams.response_memory import Place, ResponseMemory
+from tests.router_proxy.conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy
 
 PATH = "/v1/responses"
 
@@ -57,8 +60,107 @@ async def test_what_is_about_a_response_goes_to_who_keeps_it(proxy: Proxy, metho
     assert (response.status, answer["model"], answer["received"]["path"]) == (200, REASONING, f"{PATH}/resp_1{path}")
 
 
-async def test_a_response_nobody_keeps_is_an_upstreams_own_404(proxy: Proxy) -> None:
-    async with proxy.client.get(f"{PATH}/resp_unknown") as response:
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+async def test_a_response_nobody_keeps_is_a_404_of_ours(proxy: Proxy, method: str) -> None:
+    async with proxy.client.request(method, f"{PATH}/resp_unknown", json={"model": REASONING}) as response:
         answer = await response.json()
 
-    assert (response.status, answer["message"]) == (404, "no such response")
+    assert (response.status, answer["error"]["code"]) == (404, "response_not_found")
+    assert (await proxy.metric("semrouter_upstream_requests_total")) == 0
+
+
+async def test_unknown_responses_are_looked_for_only_so_often(proxy: Proxy) -> None:
+    answers = [await respond(proxy, input=HARD, previous_response_id=f"resp_{number}") for number in range(60)]
+
+    statuses = [answer.status for answer in answers]
+    looked_for = proxy.general.requests_begun + proxy.reasoning.requests_begun - statuses.count(200)
+    assert set(statuses) == {200, 503}
+    assert looked_for == 2 * statuses.count(200)
+    assert statuses.count(200) < 60
+    assert (answers[-1].outcome, answers[-1].headers["retry-after"]) == ("rejected", "1")
+
+
+class TestClientsWithKeys:
+    """Each has its own responses; those of another are as unknown as those that never were."""
+
+    @pytest.fixture
+    async def proxy(self, start_proxy: StartProxy, stand_in_url: str) -> Proxy:
+        keys = {"client_keys_env": ["TEAM_A", "TEAM_B"]}
+        return await start_proxy(stand_in_url, keys, TEAM_A="alpha", TEAM_B="beta")
+
+    @pytest.fixture
+    async def response_id(self, proxy: Proxy) -> str:
+        first = await proxy.post(PATH, {"model": "router", "input": HARD}, mode="auto", Authorization="Bearer alpha")
+        return str(first.body["id"])
+
+    async def test_the_one_who_got_it_goes_on_from_it(self, proxy: Proxy, response_id: str) -> None:
+        body = {"model": "router", "input": EASY, "previous_response_id": response_id}
+
+        answer = await proxy.post(PATH, body, mode="auto", x_api_key="alpha")
+
+        assert (answer.status, answer.body["model"], answer.outcome) == (200, REASONING, "explicit")
+
+    @pytest.mark.parametrize("mode", ["auto", "off", "shadow", "force"])
+    @pytest.mark.parametrize("path", [PATH, f"{PATH}/compact", f"{PATH}/input_tokens"])
+    async def test_another_does_not(self, proxy: Proxy, response_id: str, path: str, mode: str) -> None:
+        body = {"model": REASONING, "input": EASY, "previous_response_id": response_id}
+        begun = proxy.reasoning.requests_begun
+
+        answer = await proxy.post(path, body, mode=mode, Authorization="Bearer beta")
+
+        assert (answer.status, answer.body["error"]["code"]) == (404, "response_not_found")
+        assert (proxy.reasoning.requests_begun, proxy.general.requests_begun) == (begun, 0)
+
+    @pytest.mark.parametrize("path", ["", "/input_items", "/cancel"])
+    @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+    async def test_another_neither_reads_nor_deletes_it(
+        self, proxy: Proxy, response_id: str, method: str, path: str
+    ) -> None:
+        url = f"{PATH}/{response_id}{path}"
+        statuses = []
+        for key in ("beta", "alpha"):
+            async with proxy.client.request(method, url, headers={"x-api-key": key}) as response:
+                statuses.append(response.status)
+
+        assert statuses == [404, 200]
+
+    async def test_nobody_is_asked_for_one_that_is_unknown(self, proxy: Proxy) -> None:
+        proxy.reasoning.stored.add("resp_elsewhere")
+
+        async with proxy.client.get(f"{PATH}/resp_elsewhere", headers={"x-api-key": "alpha"}) as response:
+            assert response.status == 404
+        assert proxy.reasoning.requests_begun == 0
+
+
+class TestResponseMemory:
+    def test_is_shared_by_those_who_open_the_same_file(self, tmp_path: Path) -> None:
+        one, other = (ResponseMemory(tmp_path / "responses") for _ in range(2))
+        place = Place(upstream="a", endpoint="http://a")
+
+        one.remember("alpha", "resp_1", place)
+
+        assert (other.find("alpha", "resp_1"), other.find("beta", "resp_1")) == (place, None)
+        one.close()
+        other.close()
+
+    def test_is_bounded_for_each_client_alone(self) -> None:
+        memory, place = ResponseMemory(), Place(upstream="a", endpoint="http://a")
+        memory.remember("quiet", "resp_mine", place)
+
+        for number in range(10_001):
+            memory.remember("busy", f"resp_{number}", place)
+
+        found = [memory.find("busy", f"resp_{number}") for number in (0, 1, 10_000)]
+        assert (found, memory.find("quiet", "resp_mine")) == ([None, place, place], place)
+        memory.close()
+
+    def test_that_cannot_be_written_is_no_failure(self, tmp_path: Path) -> None:
+        memory = ResponseMemory(tmp_path / "responses")
+        holding = sqlite3.connect(tmp_path / "responses", isolation_level=None)
+        holding.execute("BEGIN EXCLUSIVE")
+
+        memory.remember("alpha", "resp_1", Place(upstream="a", endpoint="http://a"))
+
+        assert memory.find("alpha", "resp_1") is None
+        holding.close()
+        memory.close()
