@@ -74,6 +74,12 @@ async def forwards(proxy: Proxy, path: str) -> None:
     assert "x-semrouter-outcome" not in answer.headers
 
 
+async def beside_the_ids_of_responses(proxy: Proxy) -> None:
+    proxy.reasoning.stored.update({"compact", "input_tokens"})
+    for path in paths_in("POST `/v1/responses/compact`"):
+        await forwards(proxy, path)
+
+
 async def other_paths_under_v1(proxy: Proxy) -> None:
     for path in ("/v1/embeddings", "/v1/rerank", "/v1/score", "/v1/audio/speech"):
         await forwards(proxy, path)
@@ -126,6 +132,7 @@ CHECKS: dict[str, Check] = {
     "POST `/v1/messages`": messages,
     "POST `/v1/messages/count_tokens`": count_tokens,
     "GET, DELETE, POST `/v1/responses/{id}` and below it": stored_response,
+    "POST `/v1/responses/compact`": beside_the_ids_of_responses,
     "POST `/v1/…`: embeddings, rerank, score, audio, …": other_paths_under_v1,
     "POST `/tokenize`": paths_outside_v1,
     "GET `/v1/models`": models,
