@@ -10,16 +10,17 @@ from aiohttp.typedefs import Handler
 
 from router_proxy.configuration.settings import Settings
 from router_proxy.forwarding.relay import cut_off
-from router_proxy.other_paths import catalogue, page, passthrough, preview, probes
+from router_proxy.other_paths import catalogue, page, passthrough, preview, probes, unknown
 from router_proxy.record.decision_headers import decision_headers
 from router_proxy.record.exchange import EXCHANGE, REQUEST_ID
+from router_proxy.request.arrival import leave_expectation
 from router_proxy.request.headers import REQUEST_ID_HEADER, request_id
 from router_proxy.request.surfaces import SURFACES, error_format_of
 from router_proxy.request.target import nothing_at
 from router_proxy.upstreams.stored_responses import RESPONSES_PATH
 
 from . import chat
-from .errors import MethodUnknown, ProxyError, render_error
+from .errors import ProxyError, render_error
 from .opening import open_gateway
 from .reloading import gateway_of, load_configuration
 
@@ -32,25 +33,27 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Application:
     """Return the proxy; `environ` holds the keys. Files are read here, so a bad one never serves."""
     configuration = load_configuration(settings, environ)
-    app = web.Application(middlewares=[*([trace_requests] if settings.tracing else []), answer_errors])
-    app.add_routes(
-        [
-            *(web.post(surface.path, partial(chat.answer, surface)) for surface in SURFACES),
-            web.get("/v1/models", catalogue.list_models),
-            web.get("/v1/models/{model:.+}", catalogue.show_model),
-            *(web.post(path, passthrough.pass_on_below_responses) for path in passthrough.BESIDE_IDS),
-            *(
-                web.route("*", RESPONSES_PATH + path, passthrough.pass_on_by_id)
-                for path in ("/{id}", "/{id}/{rest:.+}")
-            ),
-            web.post("/v1/route", preview.preview_route),
-            *(web.post(path, passthrough.pass_on) for path in (*passthrough.PATHS, "/v1/{rest:.+}")),
-            web.get("/health/live", probes.live),
-            web.get("/health/ready", probes.ready),
-            web.get("/metrics", show_metrics),
-            *([web.get("/ui", page.show_page)] if settings.ui else []),
-        ]
+    app = web.Application(
+        middlewares=[*([trace_requests] if settings.tracing else []), answer_errors],
+        handler_args={"auto_decompress": False, "keepalive_timeout": settings.idle_seconds},
     )
+    routes = [
+        *(web.post(surface.path, partial(chat.answer, surface)) for surface in SURFACES),
+        web.get("/v1/models", catalogue.list_models),
+        web.get("/v1/models/{model:.+}", catalogue.show_model),
+        *(web.post(path, passthrough.pass_on_below_responses) for path in passthrough.BESIDE_IDS),
+        *(web.route("*", RESPONSES_PATH + path, passthrough.pass_on_by_id) for path in ("/{id}", "/{id}/{rest:.+}")),
+        web.post("/v1/route", preview.preview_route),
+        *(web.post(path, passthrough.pass_on) for path in (*passthrough.PATHS, "/v1/{rest:.+}")),
+        web.get("/health/live", probes.live),
+        web.get("/health/ready", probes.ready),
+        web.get("/metrics", show_metrics),
+        *([web.get("/ui", page.show_page)] if settings.ui else []),
+        web.route("*", "/{path:.*}", unknown.refuse_path),
+    ]
+    for route in routes:
+        route.kwargs["expect_handler"] = leave_expectation
+    app.add_routes(routes)
     app.on_response_prepare.append(add_own_headers)
     app.cleanup_ctx.append(partial(open_gateway, settings, environ, configuration))
     return app
@@ -75,8 +78,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except ProxyError as error:
         return _error_response(error, request)
-    except web.HTTPException as error:
-        return _error_response(_from_aiohttp(error, request), request)
+    except web.HTTPNotFound:  # of the targets `*` and host:port, which no route can match
+        return _error_response(nothing_at(request), request)
     except Exception:
         LOG.exception("request %s failed", request[REQUEST_ID])
         if request.get(HEADERS_SENT):
@@ -99,18 +102,9 @@ async def show_metrics(request: web.Request) -> web.Response:
 
 
 def _error_response(error: ProxyError, request: web.Request) -> web.Response:
-    response = web.Response(
+    return web.Response(
         status=error.status,
         body=render_error(error, error_format_of(request.path)),
         content_type="application/json",
+        headers=error.headers,
     )
-    if error.retry_after_seconds is not None:
-        response.headers["Retry-After"] = str(error.retry_after_seconds)
-    return response
-
-
-def _from_aiohttp(error: web.HTTPException, request: web.Request) -> ProxyError:
-    """Say in our words what aiohttp's router refused: an unknown path, or a method the path does not have."""
-    if error.status == web.HTTPMethodNotAllowed.status_code:
-        return MethodUnknown(f"{request.method} is not allowed on {request.path}.")
-    return nothing_at(request, passthrough.PATHS)

@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web
 
 from router_proxy.forwarding.delivery import deliver
-from router_proxy.record.exchange import EXCHANGE, REQUEST_ID, Exchange
+from router_proxy.record.exchange import EXCHANGE, REQUEST_ID, UNKNOWN_MODEL, Exchange
 from router_proxy.request.arrival import read_budget_seconds, read_bytes
 from router_proxy.request.body import JsonBody, read_body
 from router_proxy.request.modes import MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
@@ -17,7 +17,7 @@ from router_proxy.upstreams.upstreams import Upstream
 from routing_policy.policy import Target
 from routing_policy.policy_file import ALIAS
 
-from .admission import authorize
+from .admission import Place, authorize
 from .errors import ProxyError, RequestInvalid, RouteUnknown
 from .gateway import Gateway
 from .outcomes import Outcome
@@ -38,8 +38,8 @@ async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
     gateway = gateway_of(request)
     exchange = request[EXCHANGE] = Exchange(request_id=request[REQUEST_ID], surface=surface.name)
     try:
-        with gateway.admission.admit(request, gateway.upstreams):
-            incoming = await parse(request, gateway, surface, exchange)
+        with gateway.admission.admit(request, gateway.upstreams) as room:
+            incoming = await parse(request, room, gateway, surface, exchange=exchange)
             target = await ask(gateway, surface, incoming, exchange)
             plan = choose(gateway, surface, incoming, target=target, exchange=exchange)
             return await forward(request, gateway, surface, plan=plan, exchange=exchange)
@@ -50,7 +50,9 @@ async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
         record(gateway, exchange)
 
 
-async def parse(request: web.Request, gateway: Gateway, surface: Surface, exchange: Exchange) -> Incoming:
+async def parse(
+    request: web.Request, room: Place, gateway: Gateway, surface: Surface, *, exchange: Exchange
+) -> Incoming:
     settings = gateway.settings
     if gateway.routing is None:
         mode = Mode.OFF
@@ -58,9 +60,10 @@ async def parse(request: web.Request, gateway: Gateway, surface: Surface, exchan
         mode = read_mode(request.headers.get(MODE_HEADER), settings.default_mode, settings.allowed_modes)
     exchange.mode = mode
     budget_seconds = read_budget_seconds(request, settings.routing_budget_ms)
-    raw = await read_bytes(request, limit_bytes=gateway.upstreams.limits.body_bytes, seconds=settings.body_seconds)
+    limits = gateway.upstreams.limits
+    raw = await read_bytes(request, room, limit_bytes=limits.body_bytes, seconds=settings.body_seconds)
     body = read_body(raw)
-    exchange.requested_model = exchange.target = body.model
+    exchange.requested_model = exchange.target = _loggable(body.model, gateway)
     return Incoming(
         body=body,
         handling=handling(mode, body.model),
@@ -134,6 +137,11 @@ def record(gateway: Gateway, exchange: Exchange) -> None:
         gateway.routing.shadow.submit(exchange)
     else:
         gateway.decision_log.write(exchange)
+
+
+def _loggable(model: str | None, gateway: Gateway) -> str | None:
+    """Return the model's name where it is one of ours: any other may be whatever a client wrote."""
+    return model if model is None or model == ALIAS or model in gateway.upstreams else UNKNOWN_MODEL
 
 
 async def _holder(request: web.Request, gateway: Gateway, body: JsonBody) -> Holder | None:

@@ -5,6 +5,9 @@
 ├ MethodUnknown         405
 ├ BodyTimedOut          408
 ├ BodyTooLarge          413
+├ CodingUnknown         415
+├ ExpectationUnknown    417
+├ HeadTooLarge          431
 ├ Overloaded            503   all of this server's places are taken
 │ └ RateLimited         429   all of this client's are
 ├ ClassifierUnavailable 503
@@ -14,6 +17,7 @@ ClassifierFailed             no decision from Triton; never reaches the caller a
 ConfigurationInvalid         at start or reload: the place and the reason
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -28,8 +32,13 @@ _ANTHROPIC_TYPES = {
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
+    405: "invalid_request_error",
+    408: "invalid_request_error",
     413: "request_too_large",
+    415: "invalid_request_error",
+    417: "invalid_request_error",
     429: "rate_limit_error",
+    431: "invalid_request_error",
     503: "overloaded_error",
 }
 
@@ -65,6 +74,11 @@ class ProxyError(Exception):
         self.param = param
         self.retry_after_seconds = retry_after_seconds
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that the answer carries."""
+        return {} if self.retry_after_seconds is None else {"Retry-After": str(self.retry_after_seconds)}
+
 
 class RequestInvalid(ProxyError):
     status = 400
@@ -76,6 +90,10 @@ class ClientUnauthorized(ProxyError):
     status = 401
     type = "authentication_error"
     code = "invalid_api_key"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}  # RFC 9110 §11.6.1
 
 
 class RouteUnknown(ProxyError):
@@ -89,6 +107,14 @@ class MethodUnknown(ProxyError):
     type = "invalid_request_error"
     code = "method_not_allowed"
 
+    def __init__(self, message: str, *, allowed: Iterable[str]) -> None:
+        super().__init__(message)
+        self._allowed = sorted(allowed)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Allow": ", ".join(self._allowed)}  # RFC 9110 §15.5.6
+
 
 class BodyTimedOut(ProxyError):
     status = 408
@@ -100,6 +126,32 @@ class BodyTooLarge(ProxyError):
     status = 413
     type = "invalid_request_error"
     code = "body_too_large"
+
+
+class CodingUnknown(ProxyError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unknown_coding"
+
+    def __init__(self, message: str, *, known: Iterable[str]) -> None:
+        super().__init__(message)
+        self._known = list(known)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Accept-Encoding": ", ".join(self._known)}  # RFC 9110 §12.5.3: in an answer, what a request may use
+
+
+class ExpectationUnknown(ProxyError):
+    status = 417
+    type = "invalid_request_error"
+    code = "unknown_expectation"
+
+
+class HeadTooLarge(ProxyError):
+    status = 431
+    type = "invalid_request_error"
+    code = "head_too_large"
 
 
 class Overloaded(ProxyError):
@@ -136,8 +188,9 @@ class UpstreamTimedOut(ProxyError):
 
 def render_error(error: ProxyError, error_format: ErrorFormat) -> bytes:
     """Return the JSON body for `error` as OpenAI's or Anthropic's clients expect it."""
+    message = error.message.encode(errors="backslashreplace").decode()  # bytes that are no UTF-8, quoted from a head
     if error_format == "anthropic":
         kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
-        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": error.message}})
-    detail = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
+    detail = {"message": message, "type": error.type, "param": error.param, "code": error.code}
     return msgspec.json.encode({"error": detail})

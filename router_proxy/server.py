@@ -13,7 +13,9 @@ import uvloop
 from aiohttp import web
 
 from router_proxy.background.budget_check import check_budget
+from router_proxy.clients.listening import ClientRunner, raise_descriptor_limit
 from router_proxy.configuration.settings import Settings, read_settings
+from router_proxy.record.log_text import LogText, log_lost_error
 
 from .app import create_app
 from .reloading import LIVE_GATEWAY
@@ -52,7 +54,9 @@ def log_to_streams() -> None:
     logger.propagate = False
     # https://docs.python.org/3/howto/logging.html#optimization: none of our formats says any of these.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    everything_else = logging.StreamHandler(sys.stderr)
+    everything_else.setFormatter(LogText("%(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[everything_else])
 
 
 def spare_collections() -> None:
@@ -71,9 +75,13 @@ async def _serve(
         loop.add_signal_handler(number, stopped.set)
     if lifeline is not None:
         loop.add_reader(lifeline, stopped.set)
+    loop.set_exception_handler(log_lost_error)
+    raise_descriptor_limit()
     app = create_app(settings, environ)
     # A client that goes away cancels its handler, and with it the upstream's work.
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=settings.drain_seconds)
+    runner = ClientRunner(
+        app, settings, handler_cancellation=True, access_log=None, shutdown_timeout=settings.drain_seconds
+    )
     await runner.setup()
     spare_collections()
     loop.add_signal_handler(signal.SIGHUP, app[LIVE_GATEWAY].reload)

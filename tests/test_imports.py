@@ -12,7 +12,7 @@ PACKAGES = ("benchmarks", "docker", "local", "export", "router_proxy")
 # Top to bottom: each may import only what stands further down in its line.
 FLOORS = {
     "": "benchmarks docker local export router_proxy routing_policy",
-    "router_proxy": "commands server workers app other_paths chat opening reloading gateway background routing "
+    "router_proxy": "commands server workers clients app other_paths chat opening reloading gateway background routing "
     "forwarding admission record upstreams configuration request errors outcomes",
     "export": "commands training encoders calibration labelling bundle repository evaluation classifier recipe pages "
     "command_errors errors",

@@ -81,6 +81,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
             description="The pause between two rounds of these prompts, asked by each worker; 0 asks none.", ge=0, le=60
         ),
     ] = 5.0
+    connections: Annotated[
+        int,
+        msgspec.Meta(description="Clients connected to one worker at once; fewer where descriptors are short.", ge=1),
+    ] = 10_000
+    head_seconds: Annotated[
+        float, msgspec.Meta(description="How long a client may take from its first byte to the end of its head.", gt=0)
+    ] = 10.0
+    idle_seconds: Annotated[
+        float, msgspec.Meta(description="How long a connection is kept open between two requests.", gt=0)
+    ] = 75.0
     body_seconds: Annotated[
         float, msgspec.Meta(description="How long a client may take to send its request.", gt=0)
     ] = 60.0

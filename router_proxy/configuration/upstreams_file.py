@@ -1,5 +1,6 @@
 """upstreams.yaml as values: which LLM servers exist, where, and how long to wait for them."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,18 +27,27 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
+_BODIES_MIB = 128
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Per worker. Beyond `in_flight` everybody is answered 503, beyond `in_flight_per_key` that key's holder 429."""
+    """Per worker. Beyond `in_flight` everybody is answered 503, beyond `in_flight_per_key` that key's holder 429.
+
+    `bodies_mib` bounds the bodies of all requests under way; by default 128, or four of the largest if that is more.
+    """
 
     body_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 32
+    bodies_mib: Count | None = None
     in_flight: Count = 2000
     in_flight_per_key: Count | None = None
 
     @property
     def body_bytes(self) -> int:
         return self.body_mib * 2**20
+
+    @property
+    def all_bodies_bytes(self) -> int:
+        return (self.bodies_mib or max(_BODIES_MIB, 4 * self.body_mib)) * 2**20
 
 
 class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +89,8 @@ def _check_meaning(form: UpstreamsForm, file: str) -> None:
         raise ConfigurationInvalid(file, f"$.upstreams.{ALIAS}: this name is the alias that asks for routing")
     if form.limits.in_flight_per_key is not None and not form.client_keys_env:
         raise ConfigurationInvalid(file, "$.limits.in_flight_per_key: expected keys in client_keys_env, got none")
+    if form.limits.all_bodies_bytes < 2 * form.limits.body_bytes:
+        raise ConfigurationInvalid(file, "$.limits.bodies_mib: expected at least twice body_mib")
     for name, upstream in form.upstreams.items():
         place = f"$.upstreams.{name}"
         if form.client_keys_env and upstream.auth == "passthrough":
@@ -92,9 +104,18 @@ def _check_meaning(form: UpstreamsForm, file: str) -> None:
                 )
         for index, url in enumerate(upstream.endpoints):
             if not _has_a_port(url):
-                raise ConfigurationInvalid(file, f"{place}.endpoints[{index}]: expected a port up to 65535, got {url}")
+                raise ConfigurationInvalid(
+                    file, f"{place}.endpoints[{index}]: expected a port up to 65535, got {_shown(url)}"
+                )
             if url.rstrip("/").endswith("/v1"):
-                raise ConfigurationInvalid(file, f"{place}.endpoints[{index}]: expected the URL without /v1, got {url}")
+                raise ConfigurationInvalid(
+                    file, f"{place}.endpoints[{index}]: expected the URL without /v1, got {_shown(url)}"
+                )
+
+
+def _shown(url: str) -> str:
+    """Leave out a user and a password."""
+    return re.sub("//[^/]*@", "//", url)
 
 
 def _has_a_port(url: str) -> bool:

@@ -30,9 +30,9 @@ _CLOSED = frozenset({"/v1/load_lora_adapter", "/v1/unload_lora_adapter"})
 async def pass_on(request: web.Request) -> web.StreamResponse:
     gateway = gateway_of(request)
     _check_path(request)
-    with gateway.admission.admit(request, gateway.upstreams):
+    with gateway.admission.admit(request, gateway.upstreams) as room:
         raw = await read_bytes(
-            request, limit_bytes=gateway.upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds
+            request, room, limit_bytes=gateway.upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds
         )
         upstream = gateway.upstreams.serving(_requested_model(request, raw))
         return await _deliver(request, gateway, as_asked(raw, upstream))
@@ -42,8 +42,10 @@ async def pass_on_below_responses(request: web.Request) -> web.StreamResponse:
     """Pass on by its model what is not about one response, to who keeps the one that it goes on from, if any."""
     gateway = gateway_of(request)
     upstreams = gateway.upstreams
-    with gateway.admission.admit(request, upstreams):
-        raw = await read_bytes(request, limit_bytes=upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds)
+    with gateway.admission.admit(request, upstreams) as room:
+        raw = await read_bytes(
+            request, room, limit_bytes=upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds
+        )
         plan = as_asked(raw, upstreams.serving(_requested_model(request, raw)))
         client = authorize(request, upstreams.client_keys)
         holder = await gateway.stored.continued(client, raw, upstreams)
@@ -57,8 +59,10 @@ async def pass_on_by_id(request: web.Request) -> web.StreamResponse:
     gateway = gateway_of(request)
     upstreams = gateway.upstreams
     _check_path(request)
-    with gateway.admission.admit(request, upstreams):
-        raw = await read_bytes(request, limit_bytes=upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds)
+    with gateway.admission.admit(request, upstreams) as room:
+        raw = await read_bytes(
+            request, room, limit_bytes=upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds
+        )
         client = authorize(request, upstreams.client_keys)
         holder = await gateway.stored.find(client, request.match_info["id"], upstreams)
         if holder is None:

@@ -5,8 +5,8 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
-from router_proxy.admission import authorize
 from router_proxy.errors import RouteUnknown
+from router_proxy.gateway import Gateway, Routing
 from router_proxy.outcomes import Outcome
 from router_proxy.reloading import gateway_of
 from router_proxy.request.arrival import read_budget_seconds, read_bytes
@@ -33,33 +33,36 @@ class _Uncounted:
 
 async def preview_route(request: web.Request) -> web.Response:
     gateway = gateway_of(request)
-    upstreams, routing = gateway.upstreams, gateway.routing
-    authorize(request, upstreams.client_keys)
-    if routing is None:
-        raise RouteUnknown("Routing is off: SEMROUTER_ENABLED is not set on this server.", code="routing_disabled")
-    budget_seconds = read_budget_seconds(request, gateway.settings.routing_budget_ms)
-    raw = await read_bytes(
-        request, limit_bytes=gateway.upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds
-    )
+    with gateway.admission.admit(request, gateway.upstreams) as room:
+        if gateway.routing is None:
+            raise RouteUnknown("Routing is off: SEMROUTER_ENABLED is not set on this server.", code="routing_disabled")
+        budget_seconds = read_budget_seconds(request, gateway.settings.routing_budget_ms)
+        raw = await read_bytes(
+            request, room, limit_bytes=gateway.upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds
+        )
+        answer = await _decided(raw, gateway, gateway.routing, budget_seconds)
+        if request.query.get("explain") in {"1", "true"}:
+            answer |= _explained(raw, answer["decision"], gateway.routing.policy, gateway.upstreams)
+    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+
+async def _decided(raw: bytes, gateway: Gateway, routing: Routing, budget_seconds: float) -> dict[str, Any]:
     text = read_any_ask(raw, gateway.settings.injected_tags)
     verdict = await decide(
         None if text is None else text_to_send(text),
         routing.router,
         routing.policy,
-        upstreams,
+        gateway.upstreams,
         budget_seconds=budget_seconds,
         counter=_Uncounted(),
     )
-    plan = place(raw, verdict.target, policy=routing.policy, upstreams=upstreams, merges_params=False)
-    answer: dict[str, Any] = {
+    plan = place(raw, verdict.target, policy=routing.policy, upstreams=gateway.upstreams, merges_params=False)
+    return {
         "decision": verdict.decision,
         "outcome": Outcome.CAPPED if plan.is_capped else verdict.outcome,
         "upstream": plan.choices[0].upstream.name,
         "cache": "hit" if verdict.cached else "miss",
     }
-    if request.query.get("explain") in {"1", "true"}:
-        answer |= _explained(raw, verdict.decision, routing.policy, upstreams)
-    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
 
 def _explained(raw: bytes, decision: DecisionDocument | None, policy: Policy, upstreams: Upstreams) -> dict[str, Any]:

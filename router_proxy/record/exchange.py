@@ -14,6 +14,8 @@ from routing_policy.decision import DecisionDocument
 
 from .usage import Usage
 
+UNKNOWN_MODEL = "(unknown)"  # in place of a name that nobody here has
+
 
 class Exchange(msgspec.Struct, kw_only=True):
     """Starts as `invalid`, so that a request refused or given up before it was understood counts as that."""

@@ -100,6 +100,11 @@ LOG_DROPPED = Metric(
     meaning="Lines missing from the decision log: queue_full (the disk is too slow), not_written (it refused).",
     labels=("reason",),
 )
+CONNECTIONS_ENDED = Metric(
+    name="semrouter_connections_ended_total",
+    meaning="Connections ended from this side by reason: no_room, idle_for_another, slow_head, unreadable, unread.",
+    labels=("reason",),
+)
 FAILING = Metric(name="semrouter_router_failing", meaning="1 while Triton is left alone after failures in a row.")
 WORKERS = Metric(name="semrouter_workers", meaning="Processes that answer requests.", across="livesum")
 IN_FLIGHT = Metric(name="semrouter_in_flight_requests", meaning="Requests being answered.", across="livesum")
@@ -115,6 +120,7 @@ COUNTERS = (
     SHADOW_TOKENS,
     USAGE_UNKNOWN,
     LOG_DROPPED,
+    CONNECTIONS_ENDED,
 )
 HISTOGRAMS = (LATENCY, CONFIDENCE, FIRST_BYTE)
 GAUGES = (HEALTHY, BUDGET, FAILING, POLICY_ERROR, REFUSED, ENDPOINT_UP, WORKERS, IN_FLIGHT)

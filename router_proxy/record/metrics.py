@@ -51,6 +51,9 @@ class Metrics:
     def in_flight(self, requests: int) -> None:
         self._gauges[catalogue.IN_FLIGHT.name].set(requests)
 
+    def connection_ended(self, reason: str) -> None:
+        self._counter(catalogue.CONNECTIONS_ENDED.name, reason).inc()
+
     def decision_log_dropped(self, reason: str) -> None:
         self._counter(catalogue.LOG_DROPPED.name, reason).inc()
 

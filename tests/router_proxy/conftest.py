@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from local.stack.processes import free_ports
 from router_proxy.app import create_app
 from router_proxy.background.upstream_health import HEALTH
-from router_proxy.configuration.settings import read_settings
+from router_proxy.clients.listening import ClientRunner
+from router_proxy.configuration.settings import Settings, read_settings
 from router_proxy.gateway import Gateway
 from router_proxy.reloading import LIVE_GATEWAY, LiveGateway
 from routing_policy.policy_file import load_policy
@@ -94,6 +96,17 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         return sum(float(line.rsplit(" ", 1)[1]) for line in samples if all(each in line for each in wanted))
 
 
+class ProxyServer(TestServer):
+    """aiohttp's server for tests, on connections as `semrouter serve` has them."""
+
+    def __init__(self, app: web.Application, settings: Settings) -> None:
+        super().__init__(app)
+        self._settings = settings
+
+    async def _make_runner(self, **runner_settings: Any) -> ClientRunner:
+        return ClientRunner(self.app, self._settings, **runner_settings)
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     headers: dict[str, str]
@@ -168,7 +181,8 @@ async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
             "SEMROUTER_ROUTING_BUDGET_MS": "2000",
             "SEMROUTER_CANARY_SECONDS": "0",  # so that the stand-in hears only what a test asks
         } | variables
-        client: TestClient[Any, Any] = TestClient(TestServer(create_app(read_settings(environ), environ)))
+        settings = read_settings(environ)
+        client: TestClient[Any, Any] = TestClient(ProxyServer(create_app(settings, environ), settings))
         await client.start_server()
         closing.append(client.close)
         return Proxy(client=client, urls=urls, general=general, reasoning=reasoning)

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.stand_ins.triton import StandInTriton
 
-from . import failures_of_the_proxy, failures_of_triton, failures_of_upstreams
+from . import failures_of_clients, failures_of_the_proxy, failures_of_triton, failures_of_upstreams
 from .conftest import GENERAL, StartProxy, StartRaw, StartUpstream
 from .readme_tables import Expectation, expected_metrics, expected_status, rows
 from .scene import Scene, Seen, Stage
@@ -17,6 +17,7 @@ STAGES: dict[str, list[Stage]] = {
     **failures_of_triton.FAILURES,
     **failures_of_upstreams.FAILURES,
     **failures_of_the_proxy.FAILURES,
+    **failures_of_clients.FAILURES,
 }
 
 
