@@ -12,7 +12,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from export.repository.broken_versions import set_aside_broken_versions
 from export.repository.serving_copy import advice_on, refresh_serving_copy
+from export.repository.shared_memory import owner_here, region_flags, region_prefix, remove_left_regions
 from export.repository.triton_flags import CHANGING_APIS, INSPECTING_APIS, hide_argument, serving_flags
 
 SHIPPED = Path(__file__).resolve().parents[2] / "model_repository"
@@ -34,6 +36,7 @@ def server_command(repository: Path, admin_token: str, extra: Sequence[str] = ()
         "--grpc-max-connection-age=300000",
         "--grpc-max-connection-age-grace=30000",
         "--metrics-port=8002",
+        *region_flags(region_prefix(owner_here())),
         *extra,
     ]
 
@@ -45,13 +48,16 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     if os.access(repository, os.W_OK):
         for left_out in refresh_serving_copy(SHIPPED, repository):
             print(advice_on(left_out), flush=True)  # noqa: T201 - the container's log
+        for told in set_aside_broken_versions(repository):
+            print(told, flush=True)  # noqa: T201 - the container's log
     if list(arguments) == ["refresh"]:
         return
     # Unknown to everybody when not given: then nobody can load models or register shared memory.
     admin_token = environ.get("SEMROUTER_TRITON_ADMIN_TOKEN") or secrets.token_urlsafe(32)
     command = server_command(repository, admin_token, arguments)
     pid_file = Path(environ["SEMROUTER_TRITON_PID_FILE"])
-    pid_file.with_suffix(".answered").unlink(missing_ok=True)  # the probe's note of the server before this one
+    pid_file.with_suffix(".health").unlink(missing_ok=True)  # the probe's notes on the server before this one
+    remove_left_regions(region_prefix(owner_here()))  # a pod's /dev/shm outlives its containers
     sys.exit(run_server(command, admin_token, pid_file))
 
 

@@ -24,12 +24,13 @@ from routing_policy.keywords import KEYWORD
 from routing_policy.policy_file import load_policy
 
 from .processes import ManagedProcess, check_port_free, http_answer, http_status
+from .supervision import Supervisor
 from .triton import TritonPorts
 from .triton_server import TritonServer
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHIPPED_REPOSITORY = CHECKOUT / "model_repository"
-PROBE_INTERVAL_SECONDS = 2.0
+STEP_SECONDS = 0.2
 PART_START_SECONDS = 30
 HTTP_OK = 200
 
@@ -51,6 +52,11 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     def repository(self) -> Path:
         return self.run_directory / "model_repository"
 
+    @property
+    def last_policy(self) -> Path:
+        """Where Triton keeps the policy in force, for a restart beside one that it must refuse."""
+        return self.run_directory / "last-policy.yaml"
+
 
 def run_stack(options: StackOptions, announce: Callable[[StackOptions], None]) -> None:
     """Start everything, call `announce` once it is ready, and watch it until SIGINT, SIGTERM or SIGHUP."""
@@ -58,6 +64,7 @@ def run_stack(options: StackOptions, announce: Callable[[StackOptions], None]) -
     for left_out in refresh_serving_copy(SHIPPED_REPOSITORY, options.repository):
         click.echo(advice_on(left_out))
     _install_given_model(options)
+    options.last_policy.unlink(missing_ok=True)  # of an earlier run: a first start is to refuse what is invalid
     with _stop_signals(), ExitStack() as stack:
         triton = stack.enter_context(_triton(options))
         parts = [stack.enter_context(part) for part in _demo_upstreams(options)]
@@ -85,13 +92,14 @@ def _install_given_model(options: StackOptions) -> None:
 
 
 def _watch(triton: TritonServer, parts: list[ManagedProcess]) -> None:
+    supervisor = Supervisor(triton)
     while True:
         for part in parts:
             if not part.is_running:
                 raise StartFailed(f"{part.name} ended (log: {part.log}):\n{part.last_words()}")
-        if triton.supervise():
-            click.echo("tritonserver had stopped answering and was restarted", err=True)
-        time.sleep(PROBE_INTERVAL_SECONDS)
+        for told in supervisor.step():
+            click.echo(told, err=True)
+        time.sleep(STEP_SECONDS)
 
 
 def _triton(options: StackOptions) -> TritonServer:
@@ -99,6 +107,7 @@ def _triton(options: StackOptions) -> TritonServer:
         "SEMROUTER_CONFIG": str(options.policy),
         "SEMROUTER_CLASSIFIER": options.classifier,
         "SEMROUTER_MAX_LENGTH": str(options.max_length),
+        "SEMROUTER_LAST_POLICY": str(options.last_policy),
     }
     return TritonServer(options.repository, options.run_directory, options.triton_ports, variables)
 

@@ -70,10 +70,12 @@ def test_the_probe_of_a_vllm_asks_the_model_it_serves(profile: str, services: di
 
 
 def test_only_the_repository_job_can_write_what_triton_serves(profile: str, services: dict[str, Any]) -> None:
-    [served] = [mount for mount in services[f"triton-{profile}"]["volumes"] if mount["type"] == "volume"]
+    volumes = [mount for mount in services[f"triton-{profile}"]["volumes"] if mount["type"] == "volume"]
+    [served, state] = sorted(volumes, key=lambda mount: str(mount["source"]))
     [written] = services["repository"]["volumes"]
 
     assert (served["source"], served["read_only"]) == ("model_repository", True)
+    assert (state["source"], state["target"]) == ("triton_state", "/var/lib/semrouter/state")
     assert (written["source"], written.get("read_only", False)) == ("model_repository", False)
 
 

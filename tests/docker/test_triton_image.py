@@ -6,6 +6,7 @@ import urllib.request
 import venv
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -13,6 +14,7 @@ import msgspec
 import psutil
 import pytest
 
+from export.repository.triton_health import read_health, write_health
 from local.stack.processes import ManagedProcess, free_ports
 from local.stack.triton import assemble_backends, find_installation, server_environment
 from tests.docker.conftest import link_packages, listed_packages, read_dockerfile
@@ -27,9 +29,11 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
     process: ManagedProcess
     url: str
+    metrics_url: str
 
     def probe(self, *arguments: str) -> int:
-        return run_script(self.tree, "probe.py", self.environment, "--url", self.url, *arguments).returncode
+        places = ("--url", self.url, "--metrics-url", self.metrics_url)
+        return run_script(self.tree, "probe.py", self.environment, *places, *arguments).returncode
 
     def post(self, path: str, **headers: str) -> int:
         """Send an empty body and return the status; `headers` have _ for -."""
@@ -90,7 +94,8 @@ def container(tree: Path, environment: dict[str, str], tmp_path: Path) -> Iterat
     ]
     with ExitStack() as stack:
         process = ManagedProcess("triton", command, environment, tmp_path / "tritonserver.log")
-        running = Container(tree=tree, environment=environment, process=process, url=f"http://127.0.0.1:{http}")
+        url, metrics_url = f"http://127.0.0.1:{http}", f"http://127.0.0.1:{metrics}"
+        running = Container(tree=tree, environment=environment, process=process, url=url, metrics_url=metrics_url)
         stack.enter_context(process)
         process.wait_until(lambda: running.probe() == 0, timeout_seconds=60)
         yield running
@@ -107,10 +112,10 @@ def test_the_entry_point_serves_behind_its_guard_and_the_probe_kills_a_server_th
     server = psutil.Process(container.process.pid)
     for stub in _stubs(container.process.pid):
         stub.kill()
-    assert container.probe("--kill-after", "10") == 1
+    assert container.probe("--kill-after", "10") == 0  # not for long enough yet
     assert container.process.is_running
 
-    _forget_answers_for(60, container.environment)
+    _make_progress_older_by(60, container.environment)
     assert container.probe("--kill-after", "10") == 1
     assert psutil.wait_procs([server], timeout=10)[0] == [server]
 
@@ -145,7 +150,7 @@ def test_answers_of_the_server_before_a_restart_are_forgotten(
 ) -> None:
     (tmp_path / "tritonserver").write_text("#!/bin/sh\n", encoding="ascii")
     (tmp_path / "tritonserver").chmod(0o755)
-    answered = Path(environment["SEMROUTER_TRITON_PID_FILE"]).with_suffix(".answered")
+    answered = Path(environment["SEMROUTER_TRITON_PID_FILE"]).with_suffix(".health")
     answered.touch()
 
     finished = run_script(tree, "entrypoint.py", environment | {"PATH": f"{tmp_path}:{environment['PATH']}"})
@@ -158,7 +163,8 @@ def _stubs(pid: int) -> list[psutil.Process]:
     return [each for each in psutil.Process(pid).children(recursive=True) if "stub" in each.name()]
 
 
-def _forget_answers_for(seconds: float, environment: dict[str, str]) -> None:
-    answered = Path(environment["SEMROUTER_TRITON_PID_FILE"]).with_suffix(".answered")
-    then = answered.stat().st_mtime - seconds
-    os.utime(answered, (then, then))
+def _make_progress_older_by(seconds: float, environment: dict[str, str]) -> None:
+    notes = Path(environment["SEMROUTER_TRITON_PID_FILE"]).with_suffix(".health")
+    health = read_health(notes)
+    assert health is not None
+    write_health(notes, replace(health, progressed_at=health.progressed_at - seconds))

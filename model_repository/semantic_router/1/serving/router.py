@@ -35,7 +35,7 @@ class Router:
         self._call_model = call_model
         self._is_ready = is_ready
         self._triton_classifiers: dict[str, TritonClassifier] = {}
-        self.watch = PolicyWatch(environment.policy_file, self._accept)
+        self.watch = PolicyWatch(environment.policy_file, self._accept, environment.last_policy_file)
         self.classifier = self._classifier_for(self.watch.policy)
 
     def refresh(self) -> None:
