@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from export.bundle.install_commands import NAME, Destination, at_destination, describe
 from export.command_errors import shows_errors
 from export.errors import BundleRejected
-from export.repository.commands import NAME, Destination, at_destination, describe
 
 from .checkpoints import DEFAULT_CHECKPOINT
 
@@ -59,6 +59,7 @@ def export(  # noqa: PLR0913 - one argument per option
 
     from .bundling import BundleOptions, build_bundle
     from .checkpoints import locate_checkpoint, read_classifier_config
+    from .gpu_graph import write_gpu_graph
     from .guide_files import write_guide_files
 
     checkpoint = locate_checkpoint(model, revision)
@@ -79,4 +80,7 @@ def export(  # noqa: PLR0913 - one argument per option
         raise BundleRejected(model, reason)
     with TemporaryDirectory() as folder:
         build_bundle(checkpoint, Path(folder), options)
-        click.echo(describe(install_bundle(Path(folder), destination.repository, classifier, destination.load)))
+        installed = install_bundle(
+            Path(folder), destination.repository, classifier, destination.load, gpu_copy=write_gpu_graph
+        )
+        click.echo(describe(installed))

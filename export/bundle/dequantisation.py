@@ -142,7 +142,7 @@ def _used_by(node: onnx.NodeProto, stored: Tensors) -> dict[str, Float32]:
         case "MatMulInteger", [_, weight, *_] if weight is not None:
             return {"weight": (weight.astype(np.float32) * stored[_scale_of(node.input[1])]).T}
         case "MatMulNBits", [_, blocks, scales] if blocks is not None and scales is not None:
-            return {"weight": _from_blocks(blocks, scales, _attribute(node, "K"))}
+            return {"weight": from_blocks(blocks, scales, _attribute(node, "K"))}
     return {}
 
 
@@ -150,7 +150,7 @@ def _scale_of(quantised: str) -> str:
     return quantised.removesuffix("_int8") + "_scale"
 
 
-def _from_blocks(blocks: npt.NDArray[np.uint8], scales: Float32, rows: int) -> Float32:
+def from_blocks(blocks: npt.NDArray[np.uint8], scales: Float32, rows: int) -> Float32:
     """Return float32 [columns, rows] of uint8 [columns, blocks, block] and a scale for each block."""
     columns, count, _ = blocks.shape
     weights = (blocks.astype(np.float32) - BLOCK_ZERO) * scales.reshape(columns, count, 1)

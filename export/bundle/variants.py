@@ -106,12 +106,12 @@ def _convert(graph: Path, precision: Precision, method: Int8Method | None) -> on
         return model
     fuse_attention(model)
     if method is None:
-        return _to_fp16(model)
+        return to_fp16(model)
     quantise_graph(model, method)
     return model
 
 
-def _to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Store weights and compute in float16; inputs stay int64 and the output stays float32."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 

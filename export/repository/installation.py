@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from export.classifier.inference import open_session, run_logits
-from export.errors import BundleRejected, GraphUnusable, TritonRefused, VersionNotFound
+from export.errors import BundleRejected, ExportError, GraphUnusable, TritonRefused, VersionNotFound
 from routing_policy.bundle import BUNDLE_FILE, MODEL_FILE, TOKENIZER_FILE, Bundle, read_bundle
 from routing_policy.errors import BundleInvalid
 
@@ -24,6 +24,7 @@ from .triton_config import (
     classifier_config,
     longest_warmup,
     mismatch,
+    names_gpu_file,
     parse_config,
     warmup_mask,
 )
@@ -35,6 +36,8 @@ _MODEL_NAME = re.compile(r"^[A-Za-z0-9_-]+$")
 _VERSION_ENTRY = re.compile(r"^(?P<hidden>\.?)(?P<number>\d+)(?:\.(?P<state>tmp|withdrawn))?$")
 
 # Tells Triton to load a classifier's versions again; raises TritonRefused.
+# (version directory) makes the copy of its graph that a GPU is served
+MakeCopy = Callable[[Path], object]
 LoadModel = Callable[[str], None]
 
 
@@ -48,14 +51,18 @@ class InstalledVersion(msgspec.Struct, frozen=True, kw_only=True):
     bundle: Bundle | None
 
 
-def install_bundle(source: Path, repository: Path, name: str, load: LoadModel | None = None) -> InstalledVersion:
+def install_bundle(
+    source: Path, repository: Path, name: str, load: LoadModel | None = None, *, gpu_copy: MakeCopy | None = None
+) -> InstalledVersion:
     """Check the bundle in `source`, copy it in as the next version of classifier `name`, and have Triton load it.
 
-    Raises BundleRejected with nothing changed, or TritonRefused with the new version withdrawn again.
+    Where config.pbtxt names a copy of the graph for GPUs, `gpu_copy` makes it first. Raises BundleRejected with nothing
+    changed, or TritonRefused with the new version withdrawn again.
     """
     bundle = check_bundle(source)
     classifier = _prepare_classifier(source, repository, name, bundle)
-    version = _copy_version(source, classifier)
+    is_for_gpus = names_gpu_file((classifier / CONFIG_FILE).read_text(encoding="utf-8"))
+    version = _copy_version(source, classifier, gpu_copy if is_for_gpus else None)
     if load is not None:
         _load_or_withdraw(classifier, version, load)
     directory = classifier / str(version)
@@ -148,7 +155,7 @@ def _misfit(graph: Path, config_content: str) -> str | None:
     return None
 
 
-def _copy_version(source: Path, classifier: Path) -> int:
+def _copy_version(source: Path, classifier: Path, make_copy: MakeCopy | None) -> int:
     """Copy under a name Triton ignores, sync, rename: the version appears whole or not at all."""
     with _locked(classifier):
         version = 1 + max((int(_parse(entry)["number"]) for entry in _entries(classifier)), default=0)
@@ -157,10 +164,13 @@ def _copy_version(source: Path, classifier: Path) -> int:
         try:
             for name in (MODEL_FILE, TOKENIZER_FILE, BUNDLE_FILE):
                 shutil.copyfile(source / name, unfinished / name)
-                _sync(unfinished / name)
+            if make_copy is not None:
+                make_copy(unfinished)
+            for file in unfinished.iterdir():
+                _sync(file)
             _sync(unfinished)
             unfinished.rename(classifier / str(version))
-        except OSError:
+        except (OSError, ExportError):
             shutil.rmtree(unfinished)
             raise
         _sync(classifier)

@@ -17,6 +17,8 @@ _ORT_TYPES = {
     model_config_pb2.TYPE_FP32: "tensor(float)",
     model_config_pb2.TYPE_FP16: "tensor(float16)",
 }
+# Compute capabilities with fp16 matrix units, from Volta on (developer.nvidia.com/cuda-gpus).
+CAPABILITIES = ("7.0", "7.2", "7.5", "8.0", "8.6", "8.7", "8.9", "9.0", "10.0", "10.3", "11.0", "12.0", "12.1")
 _TEMPLATE = """\
 name: "{name}"
 backend: "onnxruntime"
@@ -50,6 +52,18 @@ def classifier_config(name: str, bundle: Bundle) -> str:
     inputs = ",\n".join(f'  {{ name: "{tensor}" data_type: TYPE_INT64 dims: [ -1 ] }}' for tensor in bundle.inputs)
     warmup = "".join(_warmup(bundle.inputs, length) for length in bundle.buckets)
     return _TEMPLATE.format(name=name, inputs=inputs, output=bundle.output, labels=len(bundle.labels), warmup=warmup)
+
+
+def with_gpu_file(content: str, file: str) -> str:
+    """Return config.pbtxt naming `file` for every GPU that computes in fp16; one that names a file stays as it is."""
+    if parse_config(content).cc_model_filenames:
+        return content
+    named = "".join(f'cc_model_filenames {{ key: "{capability}" value: "{file}" }}\n' for capability in CAPABILITIES)
+    return f"{content.rstrip()}\n# A GPU has no kernels for the int8 graph: there Triton serves its fp16 copy.\n{named}"
+
+
+def names_gpu_file(content: str) -> bool:
+    return bool(parse_config(content).cc_model_filenames)
 
 
 def warmup_mask(bundle: Bundle) -> bytes:

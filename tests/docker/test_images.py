@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +99,32 @@ def test_the_lock_pins_every_package_of_the_image(image: str) -> None:
     unpinned = [name for name in listed_packages(image) if f"\n{name.split('[')[0].lower()}==" not in f"\n{lock}"]
 
     assert unpinned == []
+
+
+def test_the_stage_that_makes_fp16_graphs_has_all_that_the_command_needs(tmp_path: Path) -> None:
+    """With nothing but the packages the stage installs; on one classifier, as it takes half a minute each."""
+    lines = (DOCKER / "triton" / "gpu-packages.txt").read_text(encoding="utf-8").splitlines()
+    packages = [line for line in lines if not line.startswith("#")]
+    link_packages(packages, tmp_path / "packages", with_dependencies=True)
+    repository = tmp_path / "model_repository"
+    newest = max(
+        (CHECKOUT / "model_repository" / "reasoning_classifier").glob("[0-9]*"), key=lambda path: int(path.name)
+    )
+    shutil.copytree(newest, repository / "reasoning_classifier" / "1")
+    shutil.copy2(newest.parent / "config.pbtxt", repository / "reasoning_classifier")
+    core = CHECKOUT / "model_repository" / "semantic_router" / "1"
+    [command] = [value for value in read_dockerfile("triton").arguments("RUN") if " gpu " in value]
+    words = shlex.split(command.replace("/build/model_repository", str(repository)))
+
+    finished = subprocess.run(
+        [sys.executable, "-S", *words[1:]],
+        env={"PYTHONPATH": f"{tmp_path / 'packages'}:{CHECKOUT}:{core}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )
+
+    assert finished.returncode == 0, finished.stderr
+    assert (repository / "reasoning_classifier" / "1" / "model_fp16.onnx").is_file()
+    assert "cc_model_filenames" in (repository / "reasoning_classifier" / "config.pbtxt").read_text()

@@ -9,8 +9,8 @@ from tests.conftest import CHECKOUT
 MODELS = sorted(file.parent.name for file in (CHECKOUT / "model_repository").glob("*/config.pbtxt"))
 
 
-def config_of(model: str) -> model_config_pb2.ModelConfig:
-    file = CHECKOUT / "model_repository" / model / "config.pbtxt"
+def config_of(model: str, name: str = "config.pbtxt") -> model_config_pb2.ModelConfig:
+    file = CHECKOUT / "model_repository" / model / name
     return text_format.Parse(file.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
 
 
@@ -33,3 +33,21 @@ def test_a_classifier_batches_freely(model: str) -> None:
 
     assert config.HasField("dynamic_batching")
     assert not config.dynamic_batching.HasField("default_queue_policy")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_configuration_for_gpus_takes_and_gives_the_same(model: str) -> None:
+    usual, gpu = config_of(model), config_of(model, "configs/gpu.pbtxt")
+
+    assert (gpu.name, gpu.backend) == (usual.name, usual.backend)
+    assert list(gpu.input) == list(usual.input)
+    assert list(gpu.output) == list(usual.output)
+    assert gpu.version_policy == usual.version_policy
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model != "semantic_router"])
+def test_for_gpus_a_classifier_computes_in_fp16_on_the_card(model: str) -> None:
+    config = config_of(model, "configs/gpu.pbtxt")
+
+    assert config.instance_group[0].kind == model_config_pb2.ModelInstanceGroup.KIND_GPU
+    assert set(config.cc_model_filenames.values()) == {"model_fp16.onnx"}

@@ -3,6 +3,7 @@
 A Python-based backend: https://github.com/triton-inference-server/backend/blob/main/docs/python_based_backends.md
 """
 
+import ctypes
 import json
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Open the model; refuse what the C++ backend would refuse: names, types and shapes that differ."""
         config = json.loads(args["model_config"])
-        file = Path(args["model_repository"], args["model_version"], config["default_model_filename"] or "model.onnx")
+        file = Path(args["model_repository"], args["model_version"], _file_name(args, config))
         try:
             self._session = ort.InferenceSession(str(file), _options(config), providers=_providers(args))
         except Exception as exc:
@@ -44,7 +45,7 @@ class TritonPythonModel:
         feed = {name: _join([row[i] for row in inputs]) for i, name in enumerate(self._input_names)}
         try:
             outputs = self._session.run(self._output_names, feed)
-        except Exception as exc:  # noqa: BLE001 - see above
+        except Exception as exc:  # noqa: BLE001 - ONNX Runtime raises types of its own for each cause
             if len(requests) == 1:
                 return [_failure(f"onnx runtime error: {exc}")]
             return [self.execute([request])[0] for request in requests]  # only the culprit shall fail
@@ -55,6 +56,28 @@ class TritonPythonModel:
     def _response(self, outputs: list[Any]) -> Any:
         named = zip(self._output_names, outputs, strict=True)
         return pb_utils.InferenceResponse(output_tensors=[pb_utils.Tensor(name, value) for name, value in named])
+
+
+def _file_name(args: dict[str, str], config: dict[str, Any]) -> str:
+    """Return what cc_model_filenames names for the GPU of an instance of KIND_GPU, as the C++ backend does."""
+    default = str(config["default_model_filename"] or "model.onnx")
+    named: dict[str, str] = config.get("cc_model_filenames") or {}
+    if args["model_instance_kind"] != "GPU" or not named:
+        return default
+    return named.get(_compute_capability(int(args["model_instance_device_id"])), default)
+
+
+def _compute_capability(device: int) -> str:
+    """Ask the CUDA driver, as `7.5` (CUDA Driver API, cuDeviceGetAttribute: 75 is major, 76 minor)."""
+    driver = ctypes.CDLL("libcuda.so.1")
+    handle, value = ctypes.c_int(), ctypes.c_int()
+    driver.cuInit(0)
+    driver.cuDeviceGet(ctypes.byref(handle), device)
+    parts = []
+    for attribute in (75, 76):
+        driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, handle)
+        parts.append(str(value.value))
+    return ".".join(parts)
 
 
 def _input(request: Any, name: str) -> Any:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from export.bundle.install_commands import bundle as bundle_commands
 from export.evaluation.command import eval_command
 from export.evaluation.model_card import model_card
-from export.repository.commands import bundle as bundle_commands
 from routing_policy.bundle import read_bundle
 
 

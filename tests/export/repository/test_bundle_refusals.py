@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 
+from export.bundle.install_commands import bundle as bundle_command
 from export.classifier.inference import classify, logits_in_buckets, open_classifier
 from export.classifier.prompt_files import SHIPPED_PROMPTS, read_texts
-from export.repository.commands import bundle as bundle_command
 from export.repository.installation import install_bundle
 from routing_policy.bundle import Bundle
 from routing_policy.clipping import clip_text

@@ -12,7 +12,7 @@ from tritonclient.grpc import InferenceServerClient
 
 from export.bundle.bundling import BundleOptions, build_bundle
 from export.bundle.checkpoints import locate_checkpoint
-from export.repository.commands import bundle
+from export.bundle.install_commands import bundle
 from export.repository.installation import install_bundle
 from export.repository.serving_copy import refresh_serving_copy
 from export.repository.triton_flags import CHANGING_APIS, TOKEN_FILE, write_token

@@ -12,7 +12,7 @@ import msgspec
 from export.command_errors import shows_errors
 
 if TYPE_CHECKING:
-    from .installation import InstalledVersion, LoadModel
+    from export.repository.installation import InstalledVersion, LoadModel
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,8 +24,8 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def load(self) -> "LoadModel | None":
-        from .triton_control import load_model
-        from .triton_flags import read_token
+        from export.repository.triton_control import load_model
+        from export.repository.triton_flags import read_token
 
         if self.triton_url is None:
             return None
@@ -82,7 +82,7 @@ def bundle() -> None:
 @shows_errors
 def list_bundles(*, repository: Path) -> None:
     """Show every version of every classifier, newest last."""
-    from .installation import classifier_names, installed_versions
+    from export.repository.installation import classifier_names, installed_versions
 
     for name in classifier_names(repository):
         for version in installed_versions(repository, name):
@@ -103,14 +103,19 @@ def list_bundles(*, repository: Path) -> None:
 @shows_errors
 def install(*, directory: Path, name: str | None, policy: Path | None, destination: Destination) -> None:
     """Check the bundle in DIRECTORY and install it as the next version of a classifier."""
-    from .bundle_checks import check_bundle, check_policy
-    from .installation import classifier_for, install_bundle
+    from export.repository.bundle_checks import check_bundle, check_policy
+    from export.repository.installation import classifier_for, install_bundle
+
+    from .gpu_graph import write_gpu_graph
 
     labels = check_bundle(directory).labels
     classifier = name or classifier_for(destination.repository, labels)
     if policy is not None:
         check_policy(directory, labels, classifier, policy)
-    click.echo(describe(install_bundle(directory, destination.repository, classifier, destination.load)))
+    installed = install_bundle(
+        directory, destination.repository, classifier, destination.load, gpu_copy=write_gpu_graph
+    )
+    click.echo(describe(installed))
 
 
 @bundle.command()
@@ -119,7 +124,7 @@ def install(*, directory: Path, name: str | None, policy: Path | None, destinati
 @shows_errors
 def rollback(*, name: str, destination: Destination) -> None:
     """Withdraw the newest version of classifier NAME, so that the one before it serves again."""
-    from .installation import rollback as withdraw_newest
+    from export.repository.installation import rollback as withdraw_newest
 
     click.echo(describe(withdraw_newest(destination.repository, name, destination.load)))
 
@@ -137,6 +142,30 @@ def card(*, directory: Path, name: str | None, evaluation: Path | None) -> None:
 
     measured = msgspec.json.decode(evaluation.read_bytes(), type=Evaluation) if evaluation is not None else None
     click.echo(model_card(name or directory.resolve().parent.name, read_bundle(directory), measured), nl=False)
+
+
+@bundle.command()
+@click.argument("repository", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@shows_errors
+def gpu(*, repository: Path) -> None:
+    """Make the model repository at REPOSITORY right for GPUs as well: an fp16 copy of each classifier's graph.
+
+    Each copy is checked against the graph it is made of, on the processor; config.pbtxt names it for every GPU that
+    computes in fp16. Instances on a processor go on serving the int8 graph.
+    """
+    from export.repository.installation import classifier_names, installed_versions
+    from export.repository.triton_config import CONFIG_FILE, with_gpu_file
+
+    from .gpu_graph import GPU_FILE, write_gpu_graph
+
+    for name in classifier_names(repository):
+        for version in installed_versions(repository, name):
+            made = write_gpu_graph(version.directory)
+            change = max(made.against_int8.largest_score_change, made.against_fp32.largest_score_change)
+            place = version.directory / GPU_FILE
+            click.echo(f"{place}: largest change of a score {change:.3f} on {made.against_int8.prompts:,} prompts")
+        config = repository / name / CONFIG_FILE
+        config.write_text(with_gpu_file(config.read_text(encoding="utf-8"), GPU_FILE), encoding="utf-8")
 
 
 def describe(version: "InstalledVersion") -> str:
