@@ -16,6 +16,8 @@ from router_proxy.background.budget_check import check_budget
 from router_proxy.clients.listening import ClientRunner, raise_descriptor_limit
 from router_proxy.configuration.settings import Settings, read_settings
 from router_proxy.record.log_text import LogText, log_lost_error
+from router_proxy.record.metrics import DIRECTORY_VARIABLE
+from router_proxy.record.metrics_folder import use_metrics_folder
 
 from .app import create_app
 from .reloading import LIVE_GATEWAY
@@ -103,4 +105,5 @@ async def _serve(
 
 if __name__ == "__main__":
     log_to_streams()
-    run_server(read_settings(os.environ), os.environ, socket.socket(fileno=int(sys.argv[1])), sys.stdin.fileno())
+    with use_metrics_folder(os.environ[DIRECTORY_VARIABLE]):
+        run_server(read_settings(os.environ), os.environ, socket.socket(fileno=int(sys.argv[1])), sys.stdin.fileno())

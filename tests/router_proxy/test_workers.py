@@ -63,6 +63,27 @@ async def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
         assert await asyncio.wait_for(parent.wait(), 60) == 0
 
 
+async def test_a_parent_that_cannot_start_a_worker_goes_on_and_tries_again(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, SEMROUTER_WORKERS="2") as parent,
+        aiohttp.ClientSession(await announced_url(parent)) as session,
+    ):
+        await until(lambda: len(workers_of(parent.pid)) == 2, session)
+        process = psutil.Process(parent.pid)
+        before = process.rlimit(psutil.RLIMIT_NOFILE)
+        process.rlimit(psutil.RLIMIT_NOFILE, (5, before[1]))
+
+        psutil.Process(min(workers_of(parent.pid))).kill()
+        await said(parent, "a worker cannot be started, next try in 1 s")
+        async with session.get("/health/live", headers={"Connection": "close"}) as response:
+            assert response.status == 200
+
+        process.rlimit(psutil.RLIMIT_NOFILE, before)
+        await until(lambda: len(workers_of(parent.pid)) == 2, session)
+        parent.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(parent.wait(), 60) == 0
+
+
 async def test_sighup_reaches_every_worker(tmp_path: Path) -> None:
     async with (
         serving(tmp_path, SEMROUTER_WORKERS="2") as parent,
@@ -77,18 +98,20 @@ async def test_sighup_reaches_every_worker(tmp_path: Path) -> None:
             await said(parent, "reloaded")
 
 
-async def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
+async def test_workers_do_not_outlive_their_parent_and_leave_nothing(tmp_path: Path) -> None:
     async with (
-        serving(tmp_path, SEMROUTER_WORKERS="2") as parent,
+        serving(tmp_path, SEMROUTER_WORKERS="2", TMPDIR=str(tmp_path)) as parent,
         aiohttp.ClientSession(await announced_url(parent)) as session,
     ):
         await until(lambda: len(workers_of(parent.pid)) == 2, session)
         workers = [psutil.Process(pid) for pid in workers_of(parent.pid)]
+        [metrics] = tmp_path.glob("semrouter-metrics-*")
 
         parent.kill()
 
         _, alive = await asyncio.to_thread(psutil.wait_procs, workers, timeout=60)
         assert alive == []
+        assert not metrics.exists()
 
 
 async def samples(session: aiohttp.ClientSession) -> dict[str, float]:
