@@ -11,7 +11,7 @@ from router_proxy.request.modes import MODE_HEADER, Handling, Mode, asks_for_rou
 from router_proxy.request.surfaces import Surface
 from router_proxy.routing.asking import decide
 from router_proxy.routing.triton_call import text_to_send
-from router_proxy.upstreams.placement import Plan, as_asked, continued, place
+from router_proxy.upstreams.placement import Plan, as_named, continued, place
 from router_proxy.upstreams.stored_responses import Holder
 from router_proxy.upstreams.upstreams import Upstream
 from routing_policy.policy import Target
@@ -109,7 +109,7 @@ def choose(
     if incoming.holder is not None:
         return continued(raw, incoming.holder.upstream, incoming.holder.endpoint)
     if target is None or routing is None:
-        return as_asked(raw, _upstream_asked_for(gateway, incoming.body.model))
+        return as_named(raw, _upstream_asked_for(gateway, incoming.body.model), upstreams)
     plan = place(raw, target, policy=routing.policy, upstreams=upstreams, merges_params=surface.merges_params)
     if plan.lacking is not None:
         exchange.note_moved(plan.choices[0], plan.lacking)

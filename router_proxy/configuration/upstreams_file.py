@@ -1,6 +1,7 @@
 """upstreams.yaml as values: which LLM servers exist, where, and how long to wait for them."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,12 +9,14 @@ import msgspec
 from yarl import URL
 
 from router_proxy.errors import ConfigurationInvalid
+from router_proxy.request.headers import NEVER_ASKED, OWN_PREFIX
 from routing_policy.policy_file import ALIAS
 
 from .yaml_files import load_form
 
 EndpointUrl = Annotated[str, msgspec.Meta(pattern="^https?://[^/?#]+(/[^?#]*)?$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+HeaderName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]+$")]
 VariableName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -51,9 +54,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One LLM server. `auth: passthrough` forwards the client's credentials; else only our own key is sent.
+    """One LLM server. `auth: passthrough` forwards the client's Authorization; else only our own key is sent.
+    `forward_headers` are those of the client that this server gets beside the usual ones.
 
-    `fallbacks` are other upstreams to try before the first byte. Without `max_model_len` the server is asked.
+    `fallbacks` are other upstreams to try before the first byte, for requests that the router placed here or, with
+    `fallbacks_for: all`, also for those that name this model. Without `max_model_len` the server is asked.
     `ca_file` holds the certificates to trust for https endpoints instead of the system's. With `max_in_flight`
     requests under way at one worker, what the router decides to send here goes to the abstain target instead.
     """
@@ -61,7 +66,9 @@ class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     endpoints: Annotated[list[EndpointUrl], msgspec.Meta(min_length=1)]
     api_key_env: VariableName | None = None
     auth: Literal["own", "passthrough"] = "own"
+    forward_headers: tuple[HeaderName, ...] = ()
     fallbacks: tuple[str, ...] = ()
+    fallbacks_for: Literal["routed", "all"] = "routed"
     max_model_len: Count | None = None
     max_in_flight: Count | None = None
     modalities: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
@@ -102,6 +109,7 @@ def _check_meaning(form: UpstreamsForm, file: str) -> None:
                 raise ConfigurationInvalid(
                     file, f"{place}.fallbacks[{index}]: expected the name of another upstream, got {fallback!r}"
                 )
+        _check_headers(upstream.forward_headers, f"{place}.forward_headers", file)
         for index, url in enumerate(upstream.endpoints):
             if not _has_a_port(url):
                 raise ConfigurationInvalid(
@@ -116,6 +124,14 @@ def _check_meaning(form: UpstreamsForm, file: str) -> None:
 def _shown(url: str) -> str:
     """Leave out a user and a password."""
     return re.sub("//[^/]*@", "//", url)
+
+
+def _check_headers(names: Sequence[str], place: str, file: str) -> None:
+    for index, name in enumerate(names):
+        if name.lower() in NEVER_ASKED or name.lower().startswith(OWN_PREFIX):
+            raise ConfigurationInvalid(
+                file, f"{place}[{index}]: {name} is about one connection or written by the proxy itself"
+            )
 
 
 def _has_a_port(url: str) -> bool:

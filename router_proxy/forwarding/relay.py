@@ -5,6 +5,7 @@ from types import TracebackType
 
 import aiohttp
 from aiohttp import web
+from multidict import CIMultiDict
 
 from router_proxy.errors import UpstreamUnreachable
 from router_proxy.record.exchange import Exchange
@@ -34,7 +35,7 @@ class AnswerBrokeOff(Exception):
 async def stream_back(request: web.Request, begun: Begun, upstream: Upstream, exchange: Exchange) -> web.StreamResponse:
     """Answer `request` with what the upstream sends, chunk by chunk, no faster than the client reads."""
     answer = begun.response
-    response = _Relayed(status=answer.status, reason=answer.reason, headers=forwarded_response_headers(answer.headers))
+    response = _Relayed(status=answer.status, reason=answer.reason, headers=_headers_of(answer, exchange))
     exchange.answer_head = begun.first
     watch = StallWatch(upstream.timeouts.between_chunks, ends_at=begun.ends_at)
     try:
@@ -80,6 +81,16 @@ def cut_off(request: web.Request) -> None:
     """End the connection: once the status line is gone, nothing else tells a client that an answer is not whole."""
     if request.transport is not None:
         request.transport.abort()
+
+
+def _headers_of(answer: aiohttp.ClientResponse, exchange: Exchange) -> CIMultiDict[str]:
+    headers = forwarded_response_headers(answer.headers)
+    location = answer.headers.get("Location")
+    if location is not None and exchange.answered_at is not None:
+        _, endpoint = exchange.answered_at
+        if path := endpoint.path_here(location):
+            headers["Location"] = path
+    return headers
 
 
 def _goes_out_at_once(request: web.Request, begun: Begun) -> bool:

@@ -12,7 +12,7 @@ from yarl import URL
 
 from router_proxy.errors import UpstreamTimedOut, UpstreamUnreachable
 from router_proxy.record.exchange import REQUEST_ID
-from router_proxy.request.headers import REQUEST_ID_HEADER, forwarded_request_headers
+from router_proxy.request.headers import REQUEST_ID_HEADER, forwarded_request_headers, proxied_headers
 from router_proxy.upstreams.connections import Connections, Line, begin_line, current_line
 from router_proxy.upstreams.upstreams import Endpoint, Upstream
 
@@ -53,10 +53,13 @@ def outgoing_request(request: web.Request, upstream: Upstream, endpoint: Endpoin
 
     Of the request's target path and query go on: a client may name a scheme and a host, too (RFC 9112 §3.2.2).
     """
-    headers = forwarded_request_headers(request.headers, keep_credentials=upstream.keeps_credentials)
+    headers = forwarded_request_headers(
+        request.headers, also=upstream.forward_headers, keep_authorization=upstream.keeps_authorization
+    )
+    headers.update(proxied_headers(request))
     headers.update(upstream.own_headers(endpoint))
-    if not request.content_type.startswith("multipart/"):
-        headers["Content-Type"] = _JSON
+    is_form = request.content_type.startswith("multipart/")
+    headers["Content-Type"] = request.headers["Content-Type"] if is_form else _JSON
     headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
     query = request.rel_url.raw_query_string
     return Outgoing(method=request.method, path=request.path, query=query, headers=headers, body=body)

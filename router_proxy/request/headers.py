@@ -2,13 +2,11 @@
 
 import re
 import secrets
-from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
+from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
-
-from .modes import MODE_HEADER
 
 REQUEST_ID_HEADER = "x-request-id"
 BUDGET_HEADER = "X-Semrouter-Budget-Ms"
@@ -28,29 +26,71 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-_CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "cookie"})
-# Rewritten here or by the client session: the body may have another length, host and encoding than what arrived.
-_REWRITTEN = frozenset({"host", "content-length", "content-encoding", "expect", MODE_HEADER.lower(), REQUEST_ID_HEADER})
-_NOT_ASKED = _HOP_BY_HOP | _REWRITTEN
-_NOT_ASKED_AS_US = _NOT_ASKED | _CREDENTIALS
-_NOT_ANSWERED = _HOP_BY_HOP | {REQUEST_ID_HEADER}
+# What an upstream gets of a client's headers: how it wants its answer, its client's own API headers, and its trace. All
+# else stays here, credentials of any name among it; an upstream's `forward_headers` may add to these.
+_ASKED = frozenset(
+    {
+        *("accept", "accept-encoding", "accept-language", "user-agent"),
+        *("traceparent", "tracestate", "baggage", "idempotency-key"),
+        *("x-data-parallel-rank", "x-session-id"),  # vLLM and routers before it read these
+    }
+)
+_ASKED_PREFIXES = ("anthropic-", "openai-", "x-stainless-")
+# No configuration adds these: about one connection, or written here or by the client session.
+NEVER_ASKED = _HOP_BY_HOP | {"host", "content-length", "content-encoding", "content-type", "expect", REQUEST_ID_HEADER}
+# Of an upstream's: about one connection, ours, or telling its own address, or a browser what only this server may.
+_NOT_ANSWERED = _HOP_BY_HOP | {
+    REQUEST_ID_HEADER,
+    *("location", "set-cookie", "alt-svc", "content-location", "link", "refresh", "strict-transport-security"),
+}
+_NOT_ANSWERED_PREFIXES = (OWN_PREFIX, "access-control-", "x-forwarded-")
 _NOTHING: list[str] = []
 _KEEP_ALIVE = ["keep-alive"]  # what most send, and names no header
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_REMEMBERED_NAMES = 256  # of headers; a client may send any
 _REMEMBERED_TEXTS = 1024  # names of models, labels and classifiers: far fewer
 _VISIBLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 Headers = CIMultiDict[str] | CIMultiDictProxy[str]
 
 
-def forwarded_request_headers(arrived: Headers, *, keep_credentials: bool) -> CIMultiDict[str]:
-    """Return the client's headers that the upstream may see."""
-    return _without(arrived, _NOT_ASKED if keep_credentials else _NOT_ASKED_AS_US)
+def forwarded_request_headers(
+    arrived: Headers, *, also: frozenset[str] = frozenset(), keep_authorization: bool = False
+) -> CIMultiDict[str]:
+    """Return the client's headers that the upstream may see; `also` names more of them, in small letters."""
+    kept: CIMultiDict[str] = CIMultiDict()
+    for name, value in arrived.items():
+        if _is_asked(name) or (also and name.lower() in also):
+            kept.add(name, value)
+    _drop_those_of_one_connection(kept, arrived)
+    if keep_authorization and (authorization := _authorization(arrived)):
+        kept["Authorization"] = authorization
+    return kept
+
+
+def proxied_headers(request: web.Request) -> dict[str, str]:
+    """Return what tells an upstream who asked whom: the addresses that arrived and the client's own after them."""
+    arrived = request.headers
+    told = {
+        "X-Forwarded-Proto": arrived.get("X-Forwarded-Proto") or request.scheme,
+        "X-Forwarded-Host": arrived.get("X-Forwarded-Host") or request.host,
+    }
+    if request.remote:
+        told["X-Forwarded-For"] = ", ".join([*arrived.getall("X-Forwarded-For", _NOTHING), request.remote])
+    return told
 
 
 def forwarded_response_headers(arrived: Headers) -> CIMultiDict[str]:
-    """Return the upstream's headers that the client may see; only this proxy speaks for `x-semrouter-*`."""
-    return _without(arrived, _NOT_ANSWERED)
+    """Return the upstream's headers that the client may see; only this proxy speaks for `x-semrouter-*`.
+
+    `Location` is none of them: as an upstream writes it, it may be an address that only this proxy can reach.
+    """
+    kept: CIMultiDict[str] = CIMultiDict()
+    for name, value in arrived.items():
+        if _is_answered(name):
+            kept.add(name, value)
+    _drop_those_of_one_connection(kept, arrived)
+    return kept
 
 
 def request_id(arrived: str | None) -> str:
@@ -66,18 +106,29 @@ def header_text(value: str) -> str:
     return quote(value, safe=_VISIBLE)
 
 
-def _named_in(connection: Sequence[str]) -> frozenset[str]:
-    return frozenset(name.strip().lower() for value in connection for name in value.split(",") if name.strip())
+@lru_cache(_REMEMBERED_NAMES)
+def _is_asked(name: str) -> bool:
+    lowered = name.lower()
+    return lowered in _ASKED or lowered.startswith(_ASKED_PREFIXES)
 
 
-def _without(arrived: Headers, dropped: frozenset[str]) -> CIMultiDict[str]:
-    """Return all but `dropped` and what `Connection` names."""
-    kept: CIMultiDict[str] = CIMultiDict()
+@lru_cache(_REMEMBERED_NAMES)
+def _is_answered(name: str) -> bool:
+    lowered = name.lower()
+    return lowered not in _NOT_ANSWERED and not lowered.startswith(_NOT_ANSWERED_PREFIXES)
+
+
+def _drop_those_of_one_connection(kept: CIMultiDict[str], arrived: Headers) -> None:
+    """Drop what `Connection` names, beside what is never passed on anyway (RFC 9110 §7.6.1)."""
     connection = arrived.getall("Connection", _NOTHING)
-    if connection and connection != _KEEP_ALIVE:
-        dropped |= _named_in(connection)
-    for name, value in arrived.items():
-        lowered = name.lower()
-        if lowered not in dropped and not lowered.startswith(OWN_PREFIX):
-            kept.add(name, value)
-    return kept
+    if not connection or connection == _KEEP_ALIVE:
+        return
+    for value in connection:
+        for name in value.split(","):
+            kept.popall(name.strip(), None)
+
+
+def _authorization(arrived: Headers) -> str | None:
+    """Return what a client says that it is; Anthropic's say it in a header that vLLM does not read."""
+    key = arrived.get("x-api-key")
+    return arrived.get("Authorization") or (f"Bearer {key}" if key else None)

@@ -77,6 +77,15 @@ def as_asked(raw: bytes, upstream: Upstream) -> Plan:
     return Plan(raw=raw, choices=[Choice(upstream=upstream)])
 
 
+def as_named(raw: bytes, upstream: Upstream, upstreams: Upstreams) -> Plan:
+    """Return the plan of a request that names a model: to that one, and where so configured to its fallbacks."""
+    plan = as_asked(raw, upstream)
+    if not upstream.may_be_replaced:
+        return plan
+    able = _able(read_needs(raw), upstreams, _fallbacks(upstreams, upstream.name))
+    return msgspec.structs.replace(plan, choices=[*plan.choices, *(_choice(upstreams, target) for target in able)])
+
+
 def continued(raw: bytes, upstream: Upstream, endpoint: Endpoint) -> Plan:
     """Return the plan of a request that goes on from what only `endpoint` knows."""
     return Plan(raw=raw, choices=[Choice(upstream=upstream, target=_plain(upstream.name), endpoint=endpoint)])
@@ -89,7 +98,7 @@ def place(raw: bytes, target: Target, *, policy: Policy, upstreams: Upstreams, m
     """
     needs = read_needs(raw)
     lacking = _lacking(needs, upstreams, target)
-    eligible = _able(needs, upstreams, _fallbacks(upstreams, target))
+    eligible = _able(needs, upstreams, _fallbacks(upstreams, target.model))
     if lacking is None:
         eligible = [target, *eligible]
     else:
@@ -111,11 +120,11 @@ def _relief(needs: Needs, upstreams: Upstreams, first: Target, abstain: Target) 
     if not upstreams.serving(first.model).is_full or first.model == abstain.model:
         return []
     relief = _able(needs, upstreams, [abstain])
-    return [*relief, *_able(needs, upstreams, _fallbacks(upstreams, abstain))] if relief else []
+    return [*relief, *_able(needs, upstreams, _fallbacks(upstreams, abstain.model))] if relief else []
 
 
-def _fallbacks(upstreams: Upstreams, target: Target) -> list[Target]:
-    return [_plain(name) for name in upstreams.serving(target.model).fallbacks]
+def _fallbacks(upstreams: Upstreams, model: str) -> list[Target]:
+    return [_plain(name) for name in upstreams.serving(model).fallbacks]
 
 
 def _one_each(targets: Iterable[Target]) -> Iterable[Target]:

@@ -89,6 +89,18 @@ class Endpoint:
             encoded=True,
         )
 
+    def path_here(self, location: str) -> str | None:
+        """Return where a `Location` of this endpoint lies on this proxy, without host; None where it lies elsewhere."""
+        try:
+            url = URL(location, encoded=True)
+            is_elsewhere = url.raw_authority != "" and url.origin() != self._base.origin()
+        except ValueError:
+            return None
+        path = url.raw_path.removeprefix(self._base_path)
+        if is_elsewhere or not path.startswith("/") or path.startswith("//") or "\\" in path:
+            return None
+        return path + (f"?{url.raw_query_string}" if url.raw_query_string else "")
+
     @contextmanager
     def working(self) -> Iterator[None]:
         self.outstanding += 1
@@ -116,7 +128,9 @@ class Upstream:
         self.timeouts: Timeouts = form.timeouts
         self.connect_timeout = aiohttp.ClientTimeout(connect=form.timeouts.connect)
         self.fallbacks = tuple(form.fallbacks)
-        self.keeps_credentials = form.auth == "passthrough"
+        self.may_be_replaced = form.fallbacks_for == "all" and bool(form.fallbacks)
+        self.keeps_authorization = form.auth == "passthrough"
+        self.forward_headers = frozenset(name.lower() for name in form.forward_headers)
         self._own_headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.trust: ssl.SSLContext | bool = trust or True  # True: what the system trusts
         self._form = form

@@ -56,6 +56,10 @@ def test_the_shipped_file_serves_every_target_of_the_shipped_policies(policy: st
             "give away",
             id="keys",
         ),
+        pytest.param(
+            "upstreams: {m: {endpoints: ['http://a'], forward_headers: [Te]}}", "one connection", id="hop-by-hop"
+        ),
+        pytest.param("upstreams: {m: {endpoints: ['http://a'], forward_headers: ['a b']}}", "matching", id="no header"),
         pytest.param("upstreams: {m: {endpoints: ['http://a'], modalities: [smell]}}", "enum value", id="modality"),
         pytest.param("{upstreams: {m: {endpoints: ['http://a']}}, limits: {body_mib: 0}}", ">= 1", id="no body at all"),
     ],

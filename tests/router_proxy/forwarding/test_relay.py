@@ -236,6 +236,54 @@ async def test_client_credentials_cross_with_passthrough(start_proxy: StartProxy
     assert answer.body["received"]["headers"]["authorization"] == "Bearer theirs"
 
 
+@pytest.mark.parametrize(
+    ("arrived", "told"),
+    [
+        ({}, {"for": "127.0.0.1", "proto": "http", "host": "here"}),
+        (
+            {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "llm.test"},
+            {"for": "192.0.2.7, 127.0.0.1", "proto": "https", "host": "llm.test"},
+        ),
+    ],
+)
+async def test_an_upstream_is_told_who_asked_whom(proxy: Proxy, arrived: dict[str, str], told: dict[str, str]) -> None:
+    async with proxy.client.post(CHAT, json={"model": GENERAL}, headers={"Host": "here", **arrived}) as response:
+        received = (await response.json())["received"]["headers"]
+
+    assert {name: received[f"x-forwarded-{name}"] for name in told} == told
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("{endpoint}/base/v1/chat/completions?a=%2f", "/v1/chat/completions?a=%2f"),
+        ("/base/v1/x", "/v1/x"),
+        ("/v1/x", "/v1/x"),
+        ("http://gpu-7.internal:8000/v1/x", None),
+        ("https://127.0.0.1:1/v1/x", None),
+        ("//gpu-7.internal/v1/x", None),
+        ("/\\gpu-7.internal/v1/x", None),
+        ("gpu-7.internal:8000/v1/x", None),
+        ("http://[gpu", None),
+        ("{endpoint}/base//gpu-7.internal/", None),
+    ],
+)
+async def test_a_location_never_shows_where_an_upstream_is(
+    start_proxy: StartProxy, start_raw: StartRaw, location: str, shown: str | None
+) -> None:
+    places: list[str] = []
+
+    async def move(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        where = location.format(endpoint=places[0]).encode()
+        writer.write(b"HTTP/1.1 307 X\r\nContent-Length: 0\r\nLocation: " + where + b"\r\n\r\n")
+
+    places.append(await start_raw(move))
+    proxy = await start_proxy("127.0.0.1:1", served_by(places[0] + "/base"))
+
+    async with proxy.client.post(CHAT, json=STREAMED, allow_redirects=False) as response:
+        assert (response.status, response.headers.get("Location")) == (307, shown)
+
+
 async def test_the_query_reaches_the_upstream_as_sent(proxy: Proxy) -> None:
     answer = await proxy.post(CHAT + "?a=b%26c&d", {"model": GENERAL})
 

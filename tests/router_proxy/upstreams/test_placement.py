@@ -1,12 +1,14 @@
 """Which upstream answers: endpoints, fallbacks, eligibility, and what health checks know."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.router_proxy.conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy, StartUpstream
+from tests.stand_ins.upstream import body_received
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 TOO_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."
@@ -143,6 +145,33 @@ async def test_what_the_caller_placed_never_falls_back(
     answer = await proxy.chat(HARD, model=REASONING)
 
     assert (answer.status, answer.outcome, proxy.general.requests_begun) == (502, "explicit", 0)
+
+
+class TestFallbacksForAll:
+    """`fallbacks_for: all` lets fallbacks answer requests that name the model, too."""
+
+    @pytest.fixture
+    async def proxy(self, start_proxy: StartProxy, stand_in_url: str, gone_url: str) -> Proxy:
+        gone = {"endpoints": [gone_url], "fallbacks": [GENERAL], "fallbacks_for": "all"}
+        return await start_proxy(stand_in_url, {"upstreams": {REASONING: gone, GENERAL: {"tools": False}}})
+
+    @pytest.mark.parametrize(("mode", "outcome"), [("auto", "explicit"), ("off", "off"), ("shadow", "shadow")])
+    async def test_a_fallback_answers_whoever_named_the_model(self, proxy: Proxy, mode: str, outcome: str) -> None:
+        answer = await proxy.chat(HARD, model=REASONING, mode=mode)
+
+        assert (answer.status, answer.body["model"], answer.outcome) == (200, GENERAL, outcome)
+        assert answer.headers["x-semrouter-upstream"] == GENERAL
+        assert json.loads(body_received(answer.body))["model"] == GENERAL
+
+    async def test_but_none_that_cannot_take_the_request(self, proxy: Proxy) -> None:
+        answer = await proxy.chat(HARD, model=REASONING, tools=[{"type": "function"}])
+
+        assert (answer.status, proxy.general.requests_begun) == (502, 0)
+
+    async def test_and_none_on_paths_that_are_not_routed(self, proxy: Proxy) -> None:
+        answer = await proxy.post("/v1/embeddings", {"model": REASONING, "input": HARD})
+
+        assert (answer.status, proxy.general.requests_begun) == (502, 0)
 
 
 def image_request(text: str) -> dict[str, Any]:
