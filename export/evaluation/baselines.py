@@ -12,7 +12,6 @@ from export.classifier.prompt_files import EvaluationRow
 from routing_policy.keywords import keyword_scores
 
 from .metrics import Figure, Truth, mean_with_interval
-from .word_bag import cross_validated, train_word_bag
 
 Predicted = npt.NDArray[np.int64]
 SHUFFLES = 200
@@ -40,6 +39,8 @@ def compare_baselines(
     Without `training` rows, majority and length are fitted to the rows they are judged on, which favours them, and word
     bags to the other rows of the same sources, which favours them less.
     """
+    from .word_bag import cross_validated, train_word_bag
+
     truth = label_indices(rows, labels)
     learnt_from = training or rows
     note = "" if training else ", fitted to these rows"
