@@ -3,6 +3,7 @@
 import msgspec
 from aiohttp import web
 
+from router_proxy.forwarding.beginning import readable
 from router_proxy.forwarding.delivery import deliver
 from router_proxy.record.exchange import EXCHANGE, REQUEST_ID, UNKNOWN_MODEL, Exchange
 from router_proxy.request.arrival import read_budget_seconds, read_bytes
@@ -124,7 +125,8 @@ async def forward(
     response = await deliver(request, gateway.connections, plan, exchange, tracing=gateway.tracing)
     if surface.goes_on and exchange.answered_at is not None:
         client = authorize(request, gateway.upstreams.client_keys)
-        gateway.stored.passed(client, exchange.answer_head, *exchange.answered_at)
+        head = readable(exchange.answer_head, response.headers)
+        gateway.stored.passed(client, head, *exchange.answered_at)
     return response
 
 

@@ -6,19 +6,18 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-import aiohttp
 import msgspec
 from aiohttp import web
 
 from router_proxy.errors import ProxyError, UpstreamTimedOut, UpstreamUnreachable
 from router_proxy.record.exchange import Exchange
 from router_proxy.record.tracing import Tracing
-from router_proxy.request.headers import forwarded_response_headers
 from router_proxy.upstreams.connections import Connections
 from router_proxy.upstreams.placement import Choice, Plan
 from router_proxy.upstreams.upstreams import Endpoint, Upstream
 
-from .relay import read_whole, stream_back
+from .beginning import read_on, readable
+from .relay import stream_back
 from .sending import Begun, Outgoing, outgoing_request, send
 
 # An upstream, or what stands before it, says so when it cannot answer anybody; a 500 may be about this request alone.
@@ -42,9 +41,9 @@ async def deliver(
         roomier = plan.roomier_than(answer.choice) if is_refused else None
         if roomier is None:
             return await stream_back(request, answer.begun, answer.choice.upstream, exchange)
-        refusal = await read_whole(answer.begun, answer.choice.upstream)
-        if not _TOO_LONG.search(refusal):
-            return _whole_answer(answer.begun.response, refusal)
+        refusal = await read_on(answer.begun, answer.choice.upstream)
+        if not _TOO_LONG.search(readable(refusal.first, refusal.response.headers)):
+            return await stream_back(request, refusal, answer.choice.upstream, exchange)
     exchange.note_moved(roomier, "context")
     async with first_answer(request, connections, plan.only(roomier), exchange, tracing=tracing) as answer:
         return await stream_back(request, answer.begun, answer.choice.upstream, exchange)
@@ -69,11 +68,6 @@ async def first_answer(
                 yield Answer(choice=choice, begun=begun)
             return
     raise failure or UpstreamUnreachable(f"{plan.choices[0].upstream.name}: left alone for a moment after failures")
-
-
-def _whole_answer(answer: aiohttp.ClientResponse, body: bytes) -> web.Response:
-    headers = forwarded_response_headers(answer.headers)
-    return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=body)
 
 
 async def _ask(

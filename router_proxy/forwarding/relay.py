@@ -7,7 +7,6 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
-from router_proxy.errors import UpstreamUnreachable
 from router_proxy.record.exchange import Exchange
 from router_proxy.record.usage import TAIL_BYTES, read_usage
 from router_proxy.request.headers import forwarded_response_headers
@@ -63,20 +62,6 @@ async def stream_back(request: web.Request, begun: Begun, upstream: Upstream, ex
     return response
 
 
-async def read_whole(begun: Begun, upstream: Upstream) -> bytes:
-    """Return the body of an answer that need not be passed on as it arrives."""
-    chunks = [begun.first]
-    watch = StallWatch(upstream.timeouts.between_chunks, ends_at=begun.ends_at)
-    try:
-        async with watch:
-            while chunks[-1]:
-                watch.waits("aborted")
-                chunks.append(await _next_chunk(begun))
-    except (AnswerBrokeOff, TimeoutError) as exc:
-        raise UpstreamUnreachable(f"{upstream.name}: its answer broke off") from exc
-    return b"".join(chunks)
-
-
 def cut_off(request: web.Request) -> None:
     """End the connection: once the status line is gone, nothing else tells a client that an answer is not whole."""
     if request.transport is not None:
@@ -113,7 +98,7 @@ async def _pass_on(begun: Begun, response: _Relayed, watch: "StallWatch") -> Non
         await response.write(chunk)
         response.keep(chunk)
         watch.waits("aborted")
-        chunk = await _next_chunk(begun)
+        chunk = await next_chunk(begun)
     response.keep(chunk)
     watch.waits("cancelled")
     if begun.was_cut:
@@ -122,7 +107,7 @@ async def _pass_on(begun: Begun, response: _Relayed, watch: "StallWatch") -> Non
     await response.write_eof(chunk)
 
 
-async def _next_chunk(begun: Begun) -> bytes:
+async def next_chunk(begun: Begun) -> bytes:
     try:
         return await begun.response.content.readany()
     except (aiohttp.ClientError, OSError) as exc:

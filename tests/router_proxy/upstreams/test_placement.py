@@ -1,15 +1,20 @@
 """Which upstream answers: endpoints, fallbacks, eligibility, and what health checks know."""
 
 import asyncio
+import gzip
 import json
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aiohttp
+import brotli
 import pytest
 
-from tests.router_proxy.conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy, StartUpstream
+from tests.router_proxy.conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy, StartRaw, StartUpstream
 from tests.stand_ins.upstream import body_received
 
+CHAT = "/v1/chat/completions"
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 TOO_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."
 TOO_MANY_NEW_TOKENS = "max_tokens=5000 cannot be greater than max_model_len=4096. Please request fewer output tokens."
@@ -293,6 +298,70 @@ async def test_a_request_refused_as_too_long_is_tried_where_there_is_more_room(p
 
     assert (answer.status, answer.body["model"]) == (200, GENERAL)
     assert answer.headers["x-semrouter-rationale"] == "ineligible_context"
+
+
+@pytest.mark.parametrize("refusal", [TOO_LONG, "temperature must be positive"])
+@pytest.mark.parametrize(
+    ("coding", "write"),
+    [
+        pytest.param("gzip", gzip.compress, id="gzip"),
+        pytest.param("x-gzip", gzip.compress, id="x-gzip"),
+        pytest.param("deflate", zlib.compress, id="deflate"),
+        pytest.param("br", brotli.compress, id="br"),
+        pytest.param("identity", bytes, id="identity"),
+        pytest.param("gzip", lambda raw: gzip.compress(raw + b" " * 50_000_000, 1), id="50 MB in gzip"),
+    ],
+)
+async def test_a_refusal_is_understood_however_it_is_packed_and_passed_on_as_it_came(
+    start_proxy: StartProxy,
+    stand_in_url: str,
+    start_raw: StartRaw,
+    coding: str,
+    write: Callable[[bytes], bytes],
+    refusal: str,
+) -> None:
+    packed = write(json.dumps({"message": refusal}).encode())
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 400 No\r\nContent-Encoding: {coding}\r\nContent-Length: {len(packed)}\r\n\r\n"
+        writer.write(head.encode() + packed)
+
+    upstreams = {REASONING: {"endpoints": [await start_raw(refuse)], "max_model_len": 4096}}
+    proxy = await start_proxy(stand_in_url, {"upstreams": upstreams | {GENERAL: {"max_model_len": 32_768}}})
+
+    body = {"model": "router", "messages": [{"role": "user", "content": HARD}]}
+    async with (
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        session.post(proxy.client.make_url(CHAT), json=body, headers={"X-Dynamo-Routing": "auto"}) as response,
+    ):
+        answer = await response.read()
+
+    if refusal == TOO_LONG:
+        assert (response.status, json.loads(answer)["model"]) == (200, GENERAL)
+    else:
+        assert (response.status, answer) == (400, packed)
+
+
+async def test_of_a_refusal_without_end_only_the_beginning_is_read(
+    start_proxy: StartProxy, stand_in_url: str, start_raw: StartRaw
+) -> None:
+    written: list[int] = []
+
+    async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 No\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunk = b"10000\r\n" + TOO_LONG.encode().ljust(65_536) + b"\r\n"
+        for _chunk in range(3000):
+            writer.write(chunk)
+            written.append(len(chunk))
+            await writer.drain()
+
+    upstreams = {REASONING: {"endpoints": [await start_raw(pour)], "max_model_len": 4096}}
+    proxy = await start_proxy(stand_in_url, {"upstreams": upstreams | {GENERAL: {"max_model_len": 32_768}}})
+
+    answer = await proxy.chat(HARD)
+
+    assert (answer.status, answer.body["model"]) == (200, GENERAL)
+    assert sum(written) < 20_000_000  # what sockets and their readers hold
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Responses that their server keeps: requests about them, or going on from them, go to that server."""
 
+import asyncio
+import gzip
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,8 @@ from typing import Any
 import pytest
 
 from router_proxy.upstreams.response_memory import Place, ResponseMemory
-from tests.router_proxy.conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy
+from tests.router_proxy.conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy, StartRaw
+from tests.stand_ins.raw_server import JSON_HEAD
 
 PATH = "/v1/responses"
 
@@ -78,6 +81,27 @@ async def test_unknown_responses_are_looked_for_only_so_often(proxy: Proxy) -> N
     assert looked_for == 2 * statuses.count(200)
     assert statuses.count(200) < 60
     assert (answers[-1].outcome, answers[-1].headers["retry-after"]) == ("rejected", "1")
+
+
+async def test_the_id_of_a_compressed_answer_is_read_too(
+    proxy: Proxy, start_proxy: StartProxy, start_raw: StartRaw
+) -> None:
+    answer = gzip.compress(b'{"id": "resp_packed"}')
+
+    async def respond_packed(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(JSON_HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+
+    endpoints = [proxy.urls[GENERAL], await start_raw(respond_packed)]
+    keyed = await start_proxy(
+        "127.0.0.1:1", {"client_keys_env": ["K"], "upstreams": {GENERAL: {"endpoints": endpoints}}}, K="alpha"
+    )
+    packed = {"model": GENERAL, "input": HARD}
+    for _ in range(2):
+        await keyed.post(PATH, packed, x_api_key="alpha")
+
+    goes_on = await keyed.post(PATH, packed | {"previous_response_id": "resp_packed"}, x_api_key="alpha")
+
+    assert (goes_on.status, goes_on.body) == (200, {"id": "resp_packed"})
 
 
 class TestClientsWithKeys:
