@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 
 from router_proxy.configuration.settings import Settings
 from router_proxy.forwarding.relay import cut_off
-from router_proxy.other_paths import catalogue, page, passthrough, preview, probes, unknown
+from router_proxy.other_paths import catalogue, cors, page, passthrough, preview, probes, unknown
 from router_proxy.record.decision_headers import decision_headers
 from router_proxy.record.exchange import EXCHANGE, REQUEST_ID
 from router_proxy.request.arrival import leave_expectation
@@ -34,7 +34,11 @@ def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Applicatio
     """Return the proxy; `environ` holds the keys. Files are read here, so a bad one never serves."""
     configuration = load_configuration(settings, environ)
     app = web.Application(
-        middlewares=[*([trace_requests] if settings.tracing else []), answer_errors],
+        middlewares=[
+            *([trace_requests] if settings.tracing else []),
+            answer_errors,
+            *([cors.answer_preflights(settings.cors_origins)] if settings.cors_origins else []),
+        ],
         handler_args={"auto_decompress": False, "keepalive_timeout": settings.idle_seconds},
     )
     routes = [
@@ -55,6 +59,8 @@ def create_app(settings: Settings, environ: Mapping[str, str]) -> web.Applicatio
         route.kwargs["expect_handler"] = leave_expectation
     app.add_routes(routes)
     app.on_response_prepare.append(add_own_headers)
+    if settings.cors_origins:
+        app.on_response_prepare.append(partial(cors.add_cors_headers, settings.cors_origins))
     app.cleanup_ctx.append(partial(open_gateway, settings, environ, configuration))
     return app
 

@@ -12,7 +12,10 @@ from router_proxy.request.modes import Mode
 from routing_policy.conversation import INJECTED_TAGS
 
 _PREFIX = "SEMROUTER_"
-_LISTS = frozenset({"SEMROUTER_ALLOWED_MODES", "SEMROUTER_INJECTED_TAGS"})
+_LISTS = frozenset({"SEMROUTER_ALLOWED_MODES", "SEMROUTER_INJECTED_TAGS", "SEMROUTER_CORS_ORIGINS"})
+
+
+Origin = Annotated[str, msgspec.Meta(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 
 def _variable(field: str) -> str:
@@ -103,6 +106,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     ui: Annotated[
         bool, msgspec.Meta(description="The page at /ui, which previews decisions and shows the counters.")
     ] = False
+    cors_origins: Annotated[
+        tuple[Origin, ...],
+        msgspec.Meta(description="Origins whose pages may ask and read answers, separated by commas; * for any."),
+    ] = ()
     workers: Annotated[
         int, msgspec.Meta(description="Processes that serve; limits, breakers and caches are per worker.", ge=1, le=64)
     ] = 1
@@ -176,7 +183,7 @@ def _variables() -> list[tuple[str, str, str]]:
 def _default(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if value is None:
+    if value is None or value == ():
         return ""
     if isinstance(value, tuple):
         return f"`{','.join(value)}`"

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,21 @@ from .conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy
 async def get(proxy: Proxy, path: str) -> tuple[int, Any]:
     async with proxy.client.get(path) as response:
         return response.status, await response.json()
+
+
+@pytest.mark.parametrize("path", ["/v1/models", f"/v1/models/{GENERAL}"])
+async def test_a_model_says_what_clients_of_each_kind_read(proxy: Proxy, path: str) -> None:
+    proxy.general.max_model_len, proxy.reasoning.max_model_len = 4096, 32_768
+    await proxy.check_health()
+
+    _, body = await get(proxy, path)
+    _, alias = await get(proxy, "/v1/models/router")
+
+    model = body if "id" in body else next(each for each in body["data"] if each["id"] == GENERAL)
+    assert (model["object"], model["max_model_len"], alias["max_model_len"]) == ("model", 4096, 32_768)
+    assert (model["type"], model["display_name"]) == ("model", GENERAL)
+    assert datetime.fromisoformat(model["created_at"]).timestamp() == model["created"]
+    assert "id" in body or (body["has_more"], body["first_id"], body["last_id"]) == (False, REASONING, "router")
 
 
 async def test_models_lists_every_upstream_and_the_alias(proxy: Proxy) -> None:
