@@ -51,7 +51,7 @@ def _model(name: str, gateway: Gateway) -> dict[str, Any]:
 
 
 def _max_model_len(name: str, gateway: Gateway) -> int | None:
-    """Return the tokens that a model takes; the alias takes what its roomiest target does: what is too long goes there."""
+    """Return the tokens that a model takes; the alias takes what its roomiest target does, where long requests go."""
     if gateway.routing is None or name != ALIAS:
         return gateway.upstreams.serving(name).abilities.max_tokens
     targets = policy_targets(gateway.routing.policy).values()

@@ -155,7 +155,7 @@ def test_every_row_is_checked_and_nothing_else() -> None:
 
 def test_the_table_misses_no_path_that_is_served(proxy: Proxy) -> None:
     named = {path for row in ROWS for path in paths_in(row)}
-    in_general = {"/v1/{rest}", "/v1/responses/{id}/{rest}"}  # what `/v1/…` and "below it" say
+    in_general = {"/v1/{rest}", "/v1/responses/{id}/{rest}", "/{path}"}  # what `/v1/…`, "below it" and no row say
 
     assert {resource.canonical for resource in proxy.client.app.router.resources()} == (named - {"/v1/…"}) | in_general
 
