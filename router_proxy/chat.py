@@ -9,10 +9,11 @@ from router_proxy.record.exchange import EXCHANGE, REQUEST_ID, UNKNOWN_MODEL, Ex
 from router_proxy.request.arrival import read_budget_seconds, read_bytes
 from router_proxy.request.body import JsonBody, read_body
 from router_proxy.request.modes import MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
+from router_proxy.request.needs import read_needs
 from router_proxy.request.surfaces import Surface
 from router_proxy.routing.asking import decide
 from router_proxy.routing.triton_call import text_to_send
-from router_proxy.upstreams.placement import Plan, as_named, continued, place
+from router_proxy.upstreams.placement import Plan, as_asked, as_named, continued, place
 from router_proxy.upstreams.stored_responses import Holder
 from router_proxy.upstreams.upstreams import Upstream
 from routing_policy.policy import Target
@@ -42,7 +43,7 @@ async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
         with gateway.admission.admit(request, gateway.upstreams) as room:
             incoming = await parse(request, room, gateway, surface, exchange=exchange)
             target = await ask(gateway, surface, incoming, exchange)
-            plan = choose(gateway, surface, incoming, target=target, exchange=exchange)
+            plan = await choose(gateway, surface, incoming, target=target, exchange=exchange)
             return await forward(request, gateway, surface, plan=plan, exchange=exchange)
     except ProxyError as error:
         exchange.note_refusal(error)
@@ -63,7 +64,7 @@ async def parse(
     budget_seconds = read_budget_seconds(request, settings.routing_budget_ms)
     limits = gateway.upstreams.limits
     raw = await read_bytes(request, room, limit_bytes=limits.body_bytes, seconds=settings.body_seconds)
-    body = read_body(raw)
+    body = await gateway.scanner.read(read_body, raw)
     exchange.requested_model = exchange.target = _loggable(body.model, gateway)
     return Incoming(
         body=body,
@@ -82,7 +83,7 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
     if incoming.holder is not None and incoming.handling is Handling.ROUTE:
         exchange.outcome = Outcome.EXPLICIT  # the earlier answer has named the server already
         return None
-    text = surface.read_ask(incoming.body.raw, gateway.settings.injected_tags)
+    text = await gateway.scanner.read(surface.read_ask, incoming.body.raw, gateway.settings.injected_tags)
     exchange.text = None if text is None else text_to_send(text)
     if incoming.handling is Handling.SHADOW:
         exchange.outcome = Outcome.SHADOW
@@ -102,7 +103,7 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
     return verdict.target
 
 
-def choose(
+async def choose(
     gateway: Gateway, surface: Surface, incoming: Incoming, *, target: Target | None, exchange: Exchange
 ) -> Plan:
     """Return where the request may go, best first; only what the router placed may move from where it was sent."""
@@ -110,8 +111,14 @@ def choose(
     if incoming.holder is not None:
         return continued(raw, incoming.holder.upstream, incoming.holder.endpoint)
     if target is None or routing is None:
-        return as_named(raw, _upstream_asked_for(gateway, incoming.body.model), upstreams)
-    plan = place(raw, target, policy=routing.policy, upstreams=upstreams, merges_params=surface.merges_params)
+        upstream = _upstream_asked_for(gateway, incoming.body.model)
+        if not upstream.may_be_replaced:
+            return as_asked(raw, upstream)
+        return as_named(raw, upstream, upstreams, needs=await gateway.scanner.read(read_needs, raw))
+    needs = await gateway.scanner.read(read_needs, raw)
+    plan = place(
+        raw, target, needs=needs, policy=routing.policy, upstreams=upstreams, merges_params=surface.merges_params
+    )
     if plan.lacking is not None:
         exchange.note_moved(plan.choices[0], plan.lacking)
     if plan.is_capped:

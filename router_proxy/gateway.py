@@ -10,6 +10,7 @@ from router_proxy.configuration.settings import Settings
 from router_proxy.record.decision_log import DecisionLog
 from router_proxy.record.metrics import Metrics
 from router_proxy.record.tracing import Tracing
+from router_proxy.request.scanning import Scanner
 from router_proxy.routing.router_client import PROBE_TEXT, RouterClient
 from router_proxy.upstreams.connections import Connections
 from router_proxy.upstreams.stored_responses import StoredResponses
@@ -41,6 +42,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     connections: Connections
     metrics: Metrics
     admission: Admission
+    scanner: Scanner
     decision_log: DecisionLog
     tracing: Tracing
     stored: StoredResponses

@@ -15,6 +15,7 @@ from router_proxy.configuration.settings import Settings
 from router_proxy.record.decision_log import DecisionLog, open_decision_log
 from router_proxy.record.metrics import DIRECTORY_VARIABLE, Metrics
 from router_proxy.record.tracing import NoTracing, Tracing
+from router_proxy.request.scanning import Scanner
 from router_proxy.routing.decision_cache import DecisionCache
 from router_proxy.routing.router_client import RouterClient
 from router_proxy.upstreams.breaker import Breaker
@@ -38,6 +39,8 @@ async def open_gateway(
     async with AsyncExitStack() as opened:
         decision_log = open_decision_log(settings, metrics)
         opened.push_async_callback(decision_log.close)
+        scanner = Scanner()
+        opened.callback(scanner.close)
         tracing = _open_tracing(settings)
         opened.push_async_callback(asyncio.to_thread, tracing.close)
         connections = Connections()
@@ -50,6 +53,7 @@ async def open_gateway(
                 connections=connections,
                 metrics=metrics,
                 admission=Admission(metrics),
+                scanner=scanner,
                 decision_log=decision_log,
                 tracing=tracing,
                 stored=StoredResponses(connections.pooled, memory),

@@ -56,7 +56,7 @@ async def first_answer(
     """Ask the endpoints in order until one answers; its answer is open, and counts as work there, inside the block."""
     failure: ProxyError | None = None
     for choice, endpoint, is_last in _attempts(plan.choices):
-        outgoing = outgoing_request(request, choice.upstream, endpoint, plan.body_for(choice))
+        outgoing = outgoing_request(request, choice.upstream, endpoint, await plan.body_for(choice))
         with endpoint.working(), tracing.asking(choice, endpoint, exchange):
             tracing.carry(outgoing.headers)
             try:

@@ -9,7 +9,8 @@ from router_proxy.gateway import Gateway
 from router_proxy.record.exchange import REQUEST_ID, Exchange
 from router_proxy.reloading import gateway_of
 from router_proxy.request.arrival import read_bytes
-from router_proxy.request.body import multipart_model, read_body
+from router_proxy.request.body import read_body
+from router_proxy.request.forms import form_model
 from router_proxy.request.target import check_target
 from router_proxy.upstreams.placement import Choice, Plan, as_asked
 from router_proxy.upstreams.stored_responses import RESPONSES_PATH, Holder, response_unknown
@@ -34,7 +35,7 @@ async def pass_on(request: web.Request) -> web.StreamResponse:
         raw = await read_bytes(
             request, room, limit_bytes=gateway.upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds
         )
-        upstream = gateway.upstreams.serving(_requested_model(request, raw))
+        upstream = gateway.upstreams.serving(await _requested_model(request, raw, gateway))
         return await _deliver(request, gateway, as_asked(raw, upstream))
 
 
@@ -46,7 +47,7 @@ async def pass_on_below_responses(request: web.Request) -> web.StreamResponse:
         raw = await read_bytes(
             request, room, limit_bytes=upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds
         )
-        plan = as_asked(raw, upstreams.serving(_requested_model(request, raw)))
+        plan = as_asked(raw, upstreams.serving(await _requested_model(request, raw, gateway)))
         client = authorize(request, upstreams.client_keys)
         holder = await gateway.stored.continued(client, raw, upstreams)
         if holder is not None and holder.upstream is plan.choices[0].upstream:
@@ -88,9 +89,11 @@ def _check_path(request: web.Request) -> None:
         raise RouteUnknown(f"There is nothing at {request.method} {request.path}.")
 
 
-def _requested_model(request: web.Request, raw: bytes) -> str:
-    is_form = request.content_type.startswith("multipart/")
-    model = multipart_model(raw, request.headers["Content-Type"]) if is_form else read_body(raw).model
+async def _requested_model(request: web.Request, raw: bytes, gateway: Gateway) -> str:
+    if request.content_type.startswith("multipart/"):
+        model = await gateway.scanner.read(form_model, raw, request.headers["Content-Type"])
+    else:
+        model = (await gateway.scanner.read(read_body, raw)).model
     if model is None:
         raise RequestInvalid("model: expected the name of a model, got none", code="missing_model", param="model")
     return model

@@ -10,7 +10,7 @@ from router_proxy.gateway import Gateway, Routing
 from router_proxy.outcomes import Outcome
 from router_proxy.reloading import gateway_of
 from router_proxy.request.arrival import read_budget_seconds, read_bytes
-from router_proxy.request.needs import read_needs, shortfall
+from router_proxy.request.needs import Needs, read_needs, shortfall
 from router_proxy.request.surfaces import read_any_ask
 from router_proxy.routing.asking import decide
 from router_proxy.routing.triton_call import text_to_send
@@ -40,14 +40,17 @@ async def preview_route(request: web.Request) -> web.Response:
         raw = await read_bytes(
             request, room, limit_bytes=gateway.upstreams.limits.body_bytes, seconds=gateway.settings.body_seconds
         )
-        answer = await _decided(raw, gateway, gateway.routing, budget_seconds)
+        needs = await gateway.scanner.read(read_needs, raw)
+        answer = await _decided(raw, needs, gateway, gateway.routing, budget_seconds=budget_seconds)
         if request.query.get("explain") in {"1", "true"}:
-            answer |= _explained(raw, answer["decision"], gateway.routing.policy, gateway.upstreams)
+            answer |= _explained(needs, answer["decision"], gateway.routing.policy, gateway.upstreams)
     return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
 
-async def _decided(raw: bytes, gateway: Gateway, routing: Routing, budget_seconds: float) -> dict[str, Any]:
-    text = read_any_ask(raw, gateway.settings.injected_tags)
+async def _decided(
+    raw: bytes, needs: Needs, gateway: Gateway, routing: Routing, *, budget_seconds: float
+) -> dict[str, Any]:
+    text = await gateway.scanner.read(read_any_ask, raw, gateway.settings.injected_tags)
     verdict = await decide(
         None if text is None else text_to_send(text),
         routing.router,
@@ -56,7 +59,9 @@ async def _decided(raw: bytes, gateway: Gateway, routing: Routing, budget_second
         budget_seconds=budget_seconds,
         counter=_Uncounted(),
     )
-    plan = place(raw, verdict.target, policy=routing.policy, upstreams=gateway.upstreams, merges_params=False)
+    plan = place(
+        raw, verdict.target, needs=needs, policy=routing.policy, upstreams=gateway.upstreams, merges_params=False
+    )
     return {
         "decision": verdict.decision,
         "outcome": Outcome.CAPPED if plan.is_capped else verdict.outcome,
@@ -65,9 +70,8 @@ async def _decided(raw: bytes, gateway: Gateway, routing: Routing, budget_second
     }
 
 
-def _explained(raw: bytes, decision: DecisionDocument | None, policy: Policy, upstreams: Upstreams) -> dict[str, Any]:
+def _explained(needs: Needs, decision: DecisionDocument | None, policy: Policy, upstreams: Upstreams) -> dict[str, Any]:
     """Return the rule trace, which only the very policy that decided can give, and what each target lacks."""
-    needs = read_needs(raw)
     lacking = {
         target.name: shortfall(needs, upstreams.serving(target.model).abilities)
         for target in policy_targets(policy).values()

@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Mapping
-from email.message import Message
 from typing import Any, TypeVar
 
 import msgspec
 
 from router_proxy.errors import RequestInvalid
 
-from .json_members import insert_first, model_spans, only_model_span
+from .json_members import check_members, check_named_once, insert_first, member_name, only_text_span, text_spans
 
-_MODEL_PART = re.compile(rb'content-disposition:[^\r\n]*;\s*name="?model"?\s*(?:;|\r\n)', re.IGNORECASE)
-_HEAD_END = b"\r\n\r\n"
+_MODEL = member_name("model")
+_LONGEST_NAME = 1024
+_OTHER_UTF = (b"\xff\xfe", b"\xfe\xff")
+_HALF_A_PAIR = "; an escape from \\ud800 to \\udfff stands there without its pair"
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
+)
 
 
 class JsonBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +27,7 @@ class JsonBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _ModelField(msgspec.Struct):
-    model: Any = msgspec.UNSET
+    model: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _MODEL_FIELD = msgspec.json.Decoder(_ModelField)
@@ -31,13 +35,16 @@ Fields = TypeVar("Fields")
 
 
 def read_body(raw: bytes) -> JsonBody:
-    """Check that `raw` is a JSON object whose `model`, if any, is a string."""
+    """Check that `raw` is a JSON object in UTF-8 that names its `model` once, if at all, and by a string."""
+    if not raw.isascii():
+        _check_utf8(raw)
     model = decode_fields(raw, _MODEL_FIELD).model
-    if model is msgspec.UNSET or model is None:
+    check_named_once(raw, (_MODEL,))
+    if model is msgspec.UNSET or not model:
         return JsonBody(raw=raw, model=None)
-    if not isinstance(model, str):
-        raise RequestInvalid(f"model: expected a string, got {type(model).__name__}", param="model")
-    return JsonBody(raw=raw, model=model or None)
+    if len(model) > _LONGEST_NAME:
+        raise RequestInvalid(f"model: expected at most {_LONGEST_NAME} characters, got {len(model)}", param="model")
+    return JsonBody(raw=raw, model=model)
 
 
 def decode_fields(raw: bytes, decoder: msgspec.json.Decoder[Fields]) -> Fields:
@@ -45,29 +52,45 @@ def decode_fields(raw: bytes, decoder: msgspec.json.Decoder[Fields]) -> Fields:
     try:
         return decoder.decode(raw)
     except UnicodeDecodeError as exc:
-        raise RequestInvalid(f"body: expected UTF-8: {exc}", code="invalid_json") from exc
+        raise RequestInvalid(f"body: expected UTF-8: {exc.reason}", code="invalid_json") from exc
     except msgspec.ValidationError as exc:
-        raise RequestInvalid(f"body: {exc}", code="invalid_json") from exc
+        raise _misshapen(str(exc)) from exc
     except msgspec.DecodeError as exc:
-        raise RequestInvalid(f"body: expected JSON: {exc}", code="invalid_json") from exc
+        hint = _HALF_A_PAIR if _LONE_SURROGATE.search(raw) else ""
+        raise RequestInvalid(f"body: expected JSON: {exc}{hint}", code="invalid_json") from exc
     except RecursionError as exc:
         raise RequestInvalid("body: nested too deeply", code="invalid_json") from exc
 
 
-def with_model(raw: bytes, model: str) -> bytes:
-    """Return the JSON object `raw` naming `model`, all other bytes unchanged.
+def text_of(value: msgspec.Raw) -> str | None:
+    """Return a member's value where that is a text."""
+    return msgspec.json.decode(value, type=str) if bytes(memoryview(value)[:1]) == b'"' else None
 
-    Every top-level `model` is replaced: parsers differ on which duplicate counts (RFC 8259 §4), and none may
-    reach a model that was not chosen.
-    """
+
+def _check_utf8(raw: bytes) -> None:
+    try:
+        raw.decode()
+    except UnicodeDecodeError as exc:
+        other = ", got UTF-16 or UTF-32" if raw.startswith(_OTHER_UTF) else f": {exc.reason} at byte {exc.start}"
+        raise RequestInvalid(f"body: expected UTF-8{other}", code="invalid_json") from exc
+
+
+def _misshapen(reason: str) -> RequestInvalid:
+    expectation, _, member = reason.replace("`", "").partition(" - at $.")
+    if member:
+        return RequestInvalid(f"{member}: {expectation[:1].lower()}{expectation[1:]}", param=member)
+    return RequestInvalid(f"body: {expectation}", code="invalid_json")
+
+
+def with_model(raw: bytes, model: str) -> bytes:
+    """Return the JSON object `raw`, as `read_body` has checked it, naming `model`, all other bytes unchanged."""
     value = msgspec.json.encode(model)
     if _MODEL_FIELD.decode(raw).model is msgspec.UNSET:
         return insert_first(raw, b'"model":' + value)
-    only = only_model_span(raw)
-    spans = [only] if only else model_spans(raw)
+    only = only_text_span(raw, _MODEL)
     pieces: list[bytes] = []
     copied = 0
-    for start, end in spans:
+    for start, end in [only] if only else text_spans(raw, _MODEL):
         pieces += (raw[copied:start], value)
         copied = end
     return b"".join((*pieces, raw[copied:]))
@@ -75,7 +98,10 @@ def with_model(raw: bytes, model: str) -> bytes:
 
 def with_params(raw: bytes, params: Mapping[str, Any]) -> bytes:
     """Return the JSON object `raw` with `params` merged in deeply; `params` win, untouched members keep their bytes."""
-    return _merged(raw, params) if params else raw
+    if not params:
+        return raw
+    check_members(raw)
+    return _merged(raw, params)
 
 
 def _merged(present: bytes | msgspec.Raw, wins: Any) -> bytes:
@@ -86,22 +112,3 @@ def _merged(present: bytes | msgspec.Raw, wins: Any) -> bytes:
     for name, value in wins.items():
         members[name] = msgspec.Raw(_merged(members.get(name, b""), value))
     return msgspec.json.encode(members)
-
-
-def multipart_model(raw: bytes, content_type: str) -> str | None:
-    """Return the text of the form field `model` (RFC 7578 §4), or None when there is no such field."""
-    delimiter = b"\r\n--" + _boundary(content_type)
-    for part in (b"\r\n" + raw).split(delimiter):
-        head, found, content = part.partition(_HEAD_END)
-        if found and _MODEL_PART.search(head + b"\r\n"):
-            return content.decode(errors="replace").strip() or None
-    return None
-
-
-def _boundary(content_type: str) -> bytes:
-    message = Message()
-    message["Content-Type"] = content_type
-    boundary = message.get_boundary()
-    if not boundary:
-        raise RequestInvalid("body: expected a multipart boundary in Content-Type", code="invalid_body")
-    return boundary.encode(errors="replace")

@@ -1,5 +1,6 @@
 """The request shapes that are routed: where each is served, where its ask is, and how its callers expect errors."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,7 +9,8 @@ import msgspec
 from router_proxy.errors import ErrorFormat
 from routing_policy.conversation import conversation_ask, prompt_ask, responses_ask
 
-from .body import decode_fields
+from .body import Fields, decode_fields, text_of
+from .json_members import MemberName, check_named_once, check_values, member_name
 
 ReadAsk = Callable[[bytes, Sequence[str]], str | None]
 
@@ -33,24 +35,27 @@ class _Input(msgspec.Struct):
 
 
 class _Prompt(msgspec.Struct):
-    prompt: Any = None
+    prompt: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _AnyShape(msgspec.Struct):
     text: Any = None
     messages: Any = None
     input: Any = None
-    prompt: Any = None
+    prompt: msgspec.Raw = msgspec.Raw(b"")
 
 
 _MESSAGES = msgspec.json.Decoder(_Messages)
 _INPUT = msgspec.json.Decoder(_Input)
 _PROMPT = msgspec.json.Decoder(_Prompt)
 _ANY_SHAPE = msgspec.json.Decoder(_AnyShape)
+_NAMES = tuple(member_name(name) for name in ("messages", "input", "prompt", "text"))
+_FIRST_OF_LIST = re.compile(rb'\[[ \t\n\r]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")', re.DOTALL)
 
 
 def _read_messages(raw: bytes, injected_tags: Sequence[str]) -> str | None:
-    return conversation_ask(decode_fields(raw, _MESSAGES).messages, injected_tags if _may_hold_tags(raw) else ())
+    messages = _judged(raw, _MESSAGES, _NAMES[:1]).messages
+    return conversation_ask(messages, injected_tags if _may_hold_tags(raw) else ())
 
 
 def _may_hold_tags(raw: bytes) -> bool:
@@ -59,22 +64,36 @@ def _may_hold_tags(raw: bytes) -> bool:
 
 
 def _read_input(raw: bytes, injected_tags: Sequence[str]) -> str | None:
-    return responses_ask(decode_fields(raw, _INPUT).input, injected_tags)
+    return responses_ask(_judged(raw, _INPUT, _NAMES[1:2]).input, injected_tags)
 
 
 def _read_prompt(raw: bytes, _: Sequence[str]) -> str | None:
-    return prompt_ask(decode_fields(raw, _PROMPT).prompt)
+    check_named_once(raw, _NAMES[2:3])
+    return prompt_ask(_first_prompt(decode_fields(raw, _PROMPT).prompt))
 
 
 def read_any_ask(raw: bytes, injected_tags: Sequence[str]) -> str | None:
     """Return the ask of a body of any routed shape, or of `{"text": …}`."""
-    body = decode_fields(raw, _ANY_SHAPE)
+    body = _judged(raw, _ANY_SHAPE, _NAMES)
     return (
         prompt_ask(body.text)
         or conversation_ask(body.messages, injected_tags)
         or responses_ask(body.input, injected_tags)
-        or prompt_ask(body.prompt)
+        or prompt_ask(_first_prompt(body.prompt))
     )
+
+
+def _judged(raw: bytes, decoder: msgspec.json.Decoder[Fields], names: Sequence[MemberName]) -> Fields:
+    """Decode what is judged: it must be what is answered, too, and no more than a bounded number of values."""
+    check_named_once(raw, names)
+    check_values(raw)
+    return decode_fields(raw, decoder)
+
+
+def _first_prompt(prompt: msgspec.Raw) -> str | None:
+    """Return a prompt that is a text, or the first of a list of texts; token ids, which may be many, are not read."""
+    first = _FIRST_OF_LIST.match(prompt)
+    return msgspec.json.decode(first[1], type=str) if first else text_of(prompt)
 
 
 SURFACES = (

@@ -1,11 +1,13 @@
 """Where a request may go, in order: the target decided on, its fallbacks, and others when the target cannot take it."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from router_proxy.request.body import with_model, with_params
-from router_proxy.request.needs import Needs, read_needs, shortfall
+from router_proxy.request.needs import Needs, shortfall
+from router_proxy.request.scanning import LARGE_BYTES
 from routing_policy.policy import Policy, Target, policy_targets
 
 from .upstreams import Endpoint, Upstream, Upstreams
@@ -57,11 +59,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     is_capped: bool = False
     candidates: Candidates | None = None
 
-    def body_for(self, choice: Choice) -> bytes:
+    async def body_for(self, choice: Choice) -> bytes:
         if choice.target is None:
             return self.raw
-        merged = with_params(self.raw, choice.target.params) if self.merges_params else self.raw
-        return with_model(merged, choice.target.model)
+        if len(self.raw) <= LARGE_BYTES:
+            return self._rewritten(choice.target)
+        return await asyncio.to_thread(self._rewritten, choice.target)
+
+    def _rewritten(self, target: Target) -> bytes:
+        merged = with_params(self.raw, target.params) if self.merges_params else self.raw
+        return with_model(merged, target.model)
 
     def roomier_than(self, refused: Choice) -> Choice | None:
         """Return the choice with the most context, if it has more than the one that found the request too long."""
@@ -77,13 +84,10 @@ def as_asked(raw: bytes, upstream: Upstream) -> Plan:
     return Plan(raw=raw, choices=[Choice(upstream=upstream)])
 
 
-def as_named(raw: bytes, upstream: Upstream, upstreams: Upstreams) -> Plan:
-    """Return the plan of a request that names a model: to that one, and where so configured to its fallbacks."""
-    plan = as_asked(raw, upstream)
-    if not upstream.may_be_replaced:
-        return plan
-    able = _able(read_needs(raw), upstreams, _fallbacks(upstreams, upstream.name))
-    return msgspec.structs.replace(plan, choices=[*plan.choices, *(_choice(upstreams, target) for target in able)])
+def as_named(raw: bytes, upstream: Upstream, upstreams: Upstreams, *, needs: Needs) -> Plan:
+    """Return the plan of a request that names a model for which others may answer: that one, then its fallbacks."""
+    able = _able(needs, upstreams, _fallbacks(upstreams, upstream.name))
+    return Plan(raw=raw, choices=[Choice(upstream=upstream), *(_choice(upstreams, target) for target in able)])
 
 
 def continued(raw: bytes, upstream: Upstream, endpoint: Endpoint) -> Plan:
@@ -91,12 +95,13 @@ def continued(raw: bytes, upstream: Upstream, endpoint: Endpoint) -> Plan:
     return Plan(raw=raw, choices=[Choice(upstream=upstream, target=_plain(upstream.name), endpoint=endpoint)])
 
 
-def place(raw: bytes, target: Target, *, policy: Policy, upstreams: Upstreams, merges_params: bool) -> Plan:
+def place(
+    raw: bytes, target: Target, *, needs: Needs, policy: Policy, upstreams: Upstreams, merges_params: bool
+) -> Plan:
     """Return the plan of a request that the router placed.
 
     If no upstream is eligible, it goes to the target anyway, and that server refuses it.
     """
-    needs = read_needs(raw)
     lacking = _lacking(needs, upstreams, target)
     eligible = _able(needs, upstreams, _fallbacks(upstreams, target.model))
     if lacking is None:

@@ -5,13 +5,14 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any
 
 import aiohttp
 import msgspec
 
 from router_proxy.errors import Overloaded, RouteUnknown
-from router_proxy.request.body import decode_fields
+from router_proxy.request.body import decode_fields, text_of
+from router_proxy.request.json_members import check_named_once, member_name
+from router_proxy.request.scanning import LARGE_BYTES
 
 from .response_memory import Place, ResponseMemory
 from .upstreams import Endpoint, Upstream, Upstreams
@@ -31,9 +32,10 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Continued(msgspec.Struct):
-    previous_response_id: Any = None
+    previous_response_id: msgspec.Raw = msgspec.Raw(b"")
 
 
+_PREVIOUS_ID = member_name("previous_response_id")
 _CONTINUED = msgspec.json.Decoder(_Continued)
 
 
@@ -77,7 +79,7 @@ class StoredResponses:
 
         Where clients have keys, one that is not the client's own must not reach an upstream, which may know it.
         """
-        response_id = _continued_id(raw)
+        response_id = _continued_id(raw) if len(raw) <= LARGE_BYTES else await asyncio.to_thread(_continued_id, raw)
         holder = await self.find(client, response_id, upstreams) if response_id else None
         if holder is None and response_id and upstreams.client_keys:
             raise response_unknown(response_id, param="previous_response_id")
@@ -125,8 +127,8 @@ def response_unknown(response_id: str, *, param: str | None = None) -> RouteUnkn
 
 def _continued_id(raw: bytes) -> str | None:
     """Return the id of the response that the request `raw` goes on from."""
-    stated = decode_fields(raw, _CONTINUED).previous_response_id
-    return stated if isinstance(stated, str) else None
+    check_named_once(raw, (_PREVIOUS_ID,))
+    return text_of(decode_fields(raw, _CONTINUED).previous_response_id)
 
 
 def _place(holder: Holder) -> Place:

@@ -21,7 +21,7 @@ _OBJECTS = st.dictionaries(_TEXTS, _VALUES, max_size=5)
 _LAYOUTS = st.sampled_from([{}, {"separators": (",", ":")}, {"indent": 1}, {"indent": "\t", "ensure_ascii": False}])
 
 
-@given(members=_OBJECTS, model=_VALUES, layout=_LAYOUTS, new=_TEXTS)
+@given(members=_OBJECTS, model=_TEXTS | st.none(), layout=_LAYOUTS, new=_TEXTS)
 def test_only_the_model_changes(members: dict[str, Any], model: Any, layout: dict[str, Any], new: str) -> None:
     raw = json.dumps(members | {"model": model}, **layout).encode()
 
@@ -39,16 +39,76 @@ def test_an_absent_model_is_added(members: dict[str, Any], layout: dict[str, Any
     assert json.loads(with_model(raw, new)) == {"model": new} | members
 
 
-@given(before=_OBJECTS, after=_OBJECTS, first=_VALUES, last=_VALUES, new=_TEXTS)
-def test_no_duplicate_keeps_the_old_model(
-    before: dict[str, Any], after: dict[str, Any], first: Any, last: Any, new: str
+@given(before=_OBJECTS, after=_OBJECTS, first=_TEXTS, last=_TEXTS, layout=st.sampled_from(["model", "Model", "MODEL"]))
+def test_two_models_are_refused_wherever_they_stand(
+    before: dict[str, Any], after: dict[str, Any], first: str, last: str, layout: str
 ) -> None:
-    members = [*before.items(), ("model", first), *after.items(), ("model", last)]
+    members = [*before.items(), ("model", first), *after.items(), (layout, last)]
     raw = "{" + ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in members) + "}"
 
-    pairs = json.loads(with_model(raw.encode(), new), object_pairs_hook=lambda pairs: pairs)
+    with pytest.raises(RequestInvalid, match="model"):
+        read_body(raw.encode())
 
-    assert [value for name, value in pairs if name == "model"] == [new] * sum(name == "model" for name, _ in members)
+
+@given(members=_OBJECTS, model=_TEXTS.filter(bool), layout=_LAYOUTS)
+def test_one_model_is_read_whatever_is_beside_it(members: dict[str, Any], model: str, layout: dict[str, Any]) -> None:
+    others = {name: value for name, value in members.items() if name.casefold() != "model"}
+
+    assert read_body(json.dumps(others | {"model": model}, **layout).encode()).model == model
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b'{"model":"a","model":"a"}', id="twice the same"),
+        pytest.param(b'{"model":"a","x":[{"model":"c"}],"model":"b"}', id="with another inside"),
+        pytest.param(b'{"Model":"a"}', id="another case alone"),
+        pytest.param(b'{"model":"a","MODEL":"b"}', id="another case too"),
+        pytest.param(rb'{"mod\u0065l":"a","model":"b"}', id="an escaped letter"),
+        pytest.param(rb'{"\u006d\u006F\u0064\u0065\u006C":"a","model":"b"}', id="nothing but escapes"),
+        pytest.param(rb'{"\u004Dodel":"a"}', id="an escaped letter of another case"),
+        pytest.param(b'{"x":"\\\\","model":"a" , "model" : "b"}', id="after a backslash"),
+        pytest.param(b'{"x":"\\"model\\":1","model":"a","y":"{","model":null}', id="after brackets in strings"),
+    ],
+)
+def test_what_another_may_read_otherwise_is_refused(raw: bytes) -> None:
+    with pytest.raises(RequestInvalid) as refused:
+        read_body(raw)
+
+    assert (refused.value.code, refused.value.param) == ("ambiguous_body", "model")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"x":{"model":"b","Model":"c"},"model":"a"}',
+        b'{"model":"a","tools":[{"model":"b"},{"model":"c"}]}',
+        rb'{"x":"\"model\":\"b\", \"model\":","model":"a"}',
+        b'{"models":"b","model":"a","a model":"c","x":"model"}',
+        rb'{"x":"\\\\u006dodel","model":"a"}',
+    ],
+)
+def test_what_only_looks_like_another_model_is_none(raw: bytes) -> None:
+    assert read_body(raw).model == "a"
+    assert json.loads(with_model(raw, "new")) == json.loads(raw) | {"model": "new"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        pytest.param(rb'{"model":"\ud800"}', "without its pair", id="half a pair"),
+        pytest.param(rb'{"model":"a","x":"\udc00"}', "without its pair", id="the other half"),
+        pytest.param('{"model":"a"}'.encode("utf-16"), "UTF-16", id="UTF-16"),
+        pytest.param('{"model":"a"}'.encode("utf-16-be"), "expected JSON", id="UTF-16 without a mark"),
+        pytest.param('{"model":"ü"}'.encode("latin-1"), "expected UTF-8", id="Latin-1"),
+        pytest.param(b'{"model":"a","x":"\xed\xa0\x80"}', "expected UTF-8", id="a surrogate in UTF-8"),
+        pytest.param(b'{"model":"' + b"a" * 2000 + b'"}', "at most 1024", id="a very long name"),
+        pytest.param(b'{"model":[{},{}]}', "model: expected str", id="a model that is a list"),
+    ],
+)
+def test_what_is_wrong_is_said(raw: bytes, message: str) -> None:
+    with pytest.raises(RequestInvalid, match=message):
+        read_body(raw)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +167,6 @@ def test_no_params_change_nothing() -> None:
         pytest.param(b'{"model":""}', None, id="empty"),
         pytest.param(b'{"model":null}', None, id="null"),
         pytest.param(b"{}", None, id="absent"),
-        pytest.param(b'{"model":"a","model":"b"}', "b", id="the last of two, as json.loads has it"),
     ],
 )
 def test_the_model_asked_for_is_read(raw: bytes, model: str | None) -> None:

@@ -143,7 +143,7 @@ async def test_a_multipart_upload_passes_whole(proxy: Proxy) -> None:
         pytest.param(upload(), None, "missing_model", id="no model"),
         pytest.param(upload(model="gpt-9"), None, "model_not_found", id="a model nobody serves"),
         pytest.param(b"x", "multipart/form-data", "invalid_body", id="no boundary"),
-        pytest.param(b"x", "multipart/form-data; boundary=b", "missing_model", id="no parts"),
+        pytest.param(b"--b--", "multipart/form-data; boundary=b", "missing_model", id="no parts"),
     ],
 )
 async def test_a_multipart_upload_needs_a_model_too(
