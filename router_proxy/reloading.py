@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
+from router_proxy.background.keep_going import keep_going
 from router_proxy.configuration.canaries_file import CanariesForm, load_canaries
 from router_proxy.configuration.settings import Settings
 from router_proxy.configuration.upstreams_file import load_upstreams
@@ -72,7 +73,9 @@ class LiveGateway:
         self.current = gateway
         self._environ = environ
         self._seen = seen
-        self._watcher = asyncio.create_task(self._watch())
+        self._watcher = asyncio.create_task(
+            keep_going("reload", self._watch, gateway.metrics, pause_seconds=_WATCH_SECONDS)
+        )
 
     def reload(self) -> None:
         """Take all files into use, or refuse all and keep what is in use."""
@@ -103,10 +106,8 @@ class LiveGateway:
 
     async def _watch(self) -> None:
         """Compare contents, not dates: a mounted ConfigMap changes by a switched link."""
-        while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            if file_contents(self.current.settings) != self._seen:
-                self.reload()
+        if file_contents(self.current.settings) != self._seen:
+            self.reload()
 
 
 LIVE_GATEWAY = web.AppKey("live_gateway", LiveGateway)

@@ -12,6 +12,8 @@ from router_proxy.record.metrics import Metrics
 from router_proxy.routing.router_client import PROBE_TEXT, RouterClient
 from routing_policy.decision import ClassifierRef, DecisionDocument
 
+from .keep_going import note_failure
+
 LOG = logging.getLogger("semrouter.canaries")
 
 
@@ -79,9 +81,9 @@ class Canaries:
             try:
                 await self.check()
             # The edge of the process: a round that broke must not leave a healthy gauge behind.
-            except Exception as exc:
-                LOG.exception("the canaries could not be asked")
-                self._note(Round(result="failed", failure=repr(exc)))
+            except Exception as exc:  # noqa: BLE001 - it is logged, counted and shown
+                note_failure("canaries", exc, self._metrics)
+                self._note(Round(result="failed", failure=type(exc).__name__))
             await asyncio.sleep(self._interval_seconds)
 
     async def _round(self) -> Round:

@@ -1,7 +1,6 @@
 """Decisions off the request path: what the router would have done, for the metrics and the log only."""
 
 import asyncio
-import logging
 from contextvars import Context, copy_context
 
 from router_proxy.errors import ClassifierFailed
@@ -11,7 +10,8 @@ from router_proxy.record.metrics import Metrics
 from router_proxy.record.tracing import Tracing
 from router_proxy.routing.router_client import RouterClient
 
-LOG = logging.getLogger("semrouter.proxy")
+from .keep_going import note_failure
+
 _LIMIT_SECONDS = 10.0  # nobody waits: long enough for a queue, short enough to get on when Triton is gone
 _AT_ONCE = 4  # enough for Triton to batch, too few to keep requests that wait for their decision from it
 
@@ -71,8 +71,8 @@ class Shadow:
             except asyncio.CancelledError:
                 self._drop(exchange, "stopping")
                 raise
-            except Exception:  # the edge of the process: one request that cannot be judged must not end the rest
-                LOG.exception("shadow request %s failed", exchange.request_id)
+            except Exception as exc:  # noqa: BLE001 - the edge of the process: one request that cannot be judged must not end the rest
+                note_failure("shadow", exc, self._metrics)
                 self._drop(exchange, "error")
             finally:
                 self._queue.task_done()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import aiohttp
 import msgspec
@@ -14,13 +14,16 @@ from yarl import URL
 from router_proxy.record.metrics import Metrics
 from router_proxy.upstreams.upstreams import Endpoint, Upstream, Upstreams
 
+from .keep_going import keep_going
+
 LOG = logging.getLogger("semrouter.upstreams")
+_LONGEST_LIST_BYTES = 2**20
 _TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
 class _Model(msgspec.Struct):
     id: str
-    max_model_len: int | None = None
+    max_model_len: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class _Models(msgspec.Struct):
@@ -44,9 +47,10 @@ class UpstreamHealth:
         self._session = session
         self._current = current
         self._metrics = metrics
-        self._interval_seconds = interval_seconds
         self._reported: set[tuple[str, str]] = set()
-        self._worker = asyncio.create_task(self._work())
+        self._worker = asyncio.create_task(
+            keep_going("health checks", self.check_all, metrics, pause_seconds=interval_seconds)
+        )
 
     async def close(self) -> None:
         self._worker.cancel()
@@ -72,11 +76,6 @@ class UpstreamHealth:
             self._metrics.endpoint_left(upstream, _shown(url))
         self._reported = set(endpoints)
 
-    async def _work(self) -> None:
-        while True:
-            await self.check_all()
-            await asyncio.sleep(self._interval_seconds)
-
     async def _check(self, upstream: Upstream, endpoint: Endpoint) -> None:
         try:
             async with self._session.get(
@@ -86,7 +85,7 @@ class UpstreamHealth:
                 ssl=upstream.trust,
                 allow_redirects=False,
             ) as answer:
-                body = await answer.read()
+                body = await _beginning(answer.content)
         except TimeoutError:  # once it may be busy, twice in a row it is taken for down
             _note(upstream, endpoint, is_down=endpoint.was_slow)
             endpoint.was_slow = True
@@ -97,6 +96,16 @@ class UpstreamHealth:
         endpoint.was_slow = False
         _note(upstream, endpoint, is_down=answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR)
         endpoint.max_model_len = _max_model_len(body, upstream.name)
+
+
+async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    """Return a model list whole, and of anything longer no more than one may be."""
+    body = bytearray()
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > _LONGEST_LIST_BYTES:
+            break
+    return bytes(body)
 
 
 def _shown(url: str) -> str:
@@ -114,7 +123,7 @@ def _max_model_len(body: bytes, name: str) -> int | None:
     """Return what the model list says of `name`; a server with one model may call it anything."""
     try:
         models: list[Any] = _MODELS.decode(body).data
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     named = [model for model in models if model.id == name] or models
     return named[0].max_model_len if len(named) == 1 else None

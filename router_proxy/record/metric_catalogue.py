@@ -105,6 +105,11 @@ CONNECTIONS_ENDED = Metric(
     meaning="Connections ended from this side by reason: no_room, idle_for_another, slow_head, unreadable, unread.",
     labels=("reason",),
 )
+BACKGROUND = Metric(
+    name="semrouter_background_failures_total",
+    meaning="Rounds of work beside requests that failed by no fault foreseen: health checks, reload, canaries, shadow.",
+    labels=("task",),
+)
 FAILING = Metric(name="semrouter_router_failing", meaning="1 while Triton is left alone after failures in a row.")
 WORKERS = Metric(name="semrouter_workers", meaning="Processes that answer requests.", across="livesum")
 IN_FLIGHT = Metric(name="semrouter_in_flight_requests", meaning="Requests being answered.", across="livesum")
@@ -120,6 +125,7 @@ COUNTERS = (
     SHADOW_TOKENS,
     USAGE_UNKNOWN,
     LOG_DROPPED,
+    BACKGROUND,
     CONNECTIONS_ENDED,
 )
 HISTOGRAMS = (LATENCY, CONFIDENCE, FIRST_BYTE)

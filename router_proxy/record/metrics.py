@@ -57,6 +57,9 @@ class Metrics:
     def decision_log_dropped(self, reason: str) -> None:
         self._counter(catalogue.LOG_DROPPED.name, reason).inc()
 
+    def background_failed(self, task: str) -> None:
+        self._counter(catalogue.BACKGROUND.name, task).inc()
+
     def reloaded(self, *, refused: bool) -> None:
         self._gauges[catalogue.REFUSED.name].set(refused)
 
