@@ -16,6 +16,7 @@ from benchmarks.rows import designs as design_rows
 from benchmarks.rows import growth as growth_rows
 from benchmarks.rows import memory as memory_rows
 from benchmarks.rows import modes as mode_rows
+from benchmarks.rows import overload as overload_rows
 from benchmarks.rows import proxy as proxy_rows
 from benchmarks.rows import start as start_rows
 from benchmarks.rows import streaming as streaming_rows
@@ -32,6 +33,7 @@ FAMILIES: Mapping[str, Family] = {
     "designs": design_rows.measure,
     "proxy": proxy_rows.measure,
     "modes": mode_rows.measure,
+    "overload": overload_rows.measure,
     "streaming": streaming_rows.measure,
     "memory": memory_rows.measure,
     "start": start_rows.measure,

@@ -1,11 +1,13 @@
 """Counting: one method per event, each moving metrics of the catalogue."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from routing_policy.decision import DecisionDocument
@@ -126,5 +128,14 @@ class Metrics:
         registry = self._registry
         if self._workers_directory is not None:
             registry = CollectorRegistry()
-            MultiProcessCollector(registry, self._workers_directory)  # type: ignore[no-untyped-call]  # ships no type
+            _WorkersCollector(registry, self._workers_directory)  # type: ignore[no-untyped-call]  # ships no type
         return generate_latest(registry)
+
+
+class _WorkersCollector(MultiProcessCollector):
+    """Reads the files of all workers; one that a worker is just making is empty for a moment, and holds nothing yet."""
+
+    def collect(self) -> Iterable[Metric]:
+        files = [str(file) for file in Path(self._path).glob("*.db") if file.stat().st_size]
+        metrics: Iterable[Metric] = self.merge(files, accumulate=True)  # type: ignore[no-untyped-call]  # ships no type
+        return metrics

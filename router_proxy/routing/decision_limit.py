@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 _FIRST = 32.0
-_SHARE_OF_BUDGET = 0.7  # an answer later than that shows that the last of a queue would come too late
+_SHARE_OF_BUDGET = 0.5  # an answer later than that shows that the last of a queue would come too late
 _FEWEST = 2.0  # one that Triton works on and one that waits, else it rests between any two
 _LEAST_DECREASE, _LARGEST_DECREASE = 0.9, 0.5
 _LOST_SECONDS = 2.0  # no budget is longer: a call without an answer by then holds up nobody's place any more

@@ -1,6 +1,7 @@
 """The catalogue of metrics: the guide's two exactly, and a table that misses none."""
 
 import re
+from pathlib import Path
 
 from router_proxy.record.metric_catalogue import metrics_table
 from router_proxy.record.metrics import Metrics
@@ -27,3 +28,9 @@ def test_the_table_lists_every_metric_with_its_kind() -> None:
 
 def test_ours_carry_our_name() -> None:
     assert all(name.startswith(("semrouter_", "semantic_")) for name in exposed())
+
+
+def test_the_file_that_another_worker_is_just_making_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "counter_4711.db").touch()
+
+    assert Metrics(str(tmp_path)).render() == b""
