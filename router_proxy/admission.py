@@ -11,6 +11,7 @@ from router_proxy.configuration.upstreams_file import Limits
 from router_proxy.record.metrics import Metrics
 from router_proxy.upstreams.upstreams import Upstreams
 
+from .backlog import Shedding
 from .errors import ClientUnauthorized, Overloaded, RateLimited
 
 _RETRY_AFTER_SECONDS = 1
@@ -21,8 +22,9 @@ _FREE_BYTES = 2**16
 class Admission:
     """Counts the requests being answered by this process and the bytes of their bodies, in all and for each key."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, shedding: Shedding) -> None:
         self._metrics = metrics
+        self.shedding = shedding
         self._in_flight: Counter[str | None] = Counter()
         self._body_bytes: Counter[str | None] = Counter()
 
@@ -34,6 +36,10 @@ class Admission:
         if self._in_flight.total() >= limits.in_flight:
             raise Overloaded(
                 f"{limits.in_flight} requests are being answered already.", retry_after_seconds=_RETRY_AFTER_SECONDS
+            )
+        if self.shedding.share and self.shedding.refuses(self._in_flight.total()):
+            raise Overloaded(
+                "More requests come than this server can take in.", retry_after_seconds=_RETRY_AFTER_SECONDS
             )
         if limits.in_flight_per_key is not None and self._in_flight[client] >= limits.in_flight_per_key:
             raise RateLimited(

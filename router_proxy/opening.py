@@ -24,6 +24,7 @@ from router_proxy.upstreams.response_memory import ResponseMemory
 from router_proxy.upstreams.stored_responses import StoredResponses
 
 from .admission import Admission
+from .backlog import Backlog
 from .gateway import Gateway, Routing
 from .reloading import LIVE_GATEWAY, Configuration, LiveGateway
 
@@ -45,6 +46,8 @@ async def open_gateway(
         opened.push_async_callback(asyncio.to_thread, tracing.close)
         connections = Connections()
         opened.push_async_callback(connections.close)
+        backlog = Backlog()
+        opened.push_async_callback(backlog.close)
         memory = opened.enter_context(closing(ResponseMemory(_shared_file(environ))))
         live = LiveGateway(
             Gateway(
@@ -52,8 +55,8 @@ async def open_gateway(
                 upstreams=configuration.upstreams,
                 connections=connections,
                 metrics=metrics,
-                admission=Admission(metrics),
                 scanner=scanner,
+                admission=Admission(metrics, backlog.shedding),
                 decision_log=decision_log,
                 tracing=tracing,
                 stored=StoredResponses(connections.pooled, memory),

@@ -13,7 +13,7 @@ PACKAGES = ("benchmarks", "docker", "local", "export", "router_proxy")
 FLOORS = {
     "": "benchmarks docker local export router_proxy routing_policy",
     "router_proxy": "commands server workers clients app other_paths chat opening reloading gateway background routing "
-    "forwarding admission record upstreams configuration request errors outcomes",
+    "forwarding admission backlog record upstreams configuration request errors outcomes",
     "export": "commands training encoders calibration labelling bundle repository evaluation classifier recipe pages "
     "command_errors errors",
     "local": "cli policy logs stack errors",
