@@ -70,7 +70,7 @@ class RouterClient:
         self._in_flight: set[Call] = set()
         self._shared: dict[bytes, Call] = {}
         self._limit = DecisionLimit(most=in_flight_limit, budget_seconds=budget_seconds)
-        self._answered_at = 0.0
+        self._answered_at = self._blamed_at = 0.0
         self._metrics = metrics
         self._tracing = tracing
         self._probing: asyncio.Task[bool] | None = None
@@ -241,8 +241,9 @@ class RouterClient:
     def _too_late(self, budget_seconds: float, began: float) -> ClassifierFailed:
         """Return the failure. Triton is to blame only if it had the whole budget and answered nobody meanwhile."""
         failure = ClassifierFailed(Outcome.FAILOPEN_TIMEOUT, f"no decision within {budget_seconds * 1000:.0f} ms")
-        if budget_seconds < self._budget_seconds or self._answered_at > began:
+        if budget_seconds < self._budget_seconds or self._answered_at > began or self._blamed_at > began:
             return failure
+        self._blamed_at = time.monotonic()  # decisions that were late together are one stall, and count once
         return self._failed(failure)
 
     def _failed(self, failure: ClassifierFailed) -> ClassifierFailed:
