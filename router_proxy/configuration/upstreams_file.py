@@ -61,6 +61,8 @@ class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     `fallbacks_for: all`, also for those that name this model. Without `max_model_len` the server is asked.
     `ca_file` holds the certificates to trust for https endpoints instead of the system's. With `max_in_flight`
     requests under way at one worker, what the router decides to send here goes to the abstain target instead.
+    With `affinity: conversation` the turns of a conversation go to the same of several endpoints while that one is not
+    much busier than the others; with `none`, to the least busy.
     """
 
     endpoints: Annotated[list[EndpointUrl], msgspec.Meta(min_length=1)]
@@ -71,6 +73,7 @@ class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     fallbacks_for: Literal["routed", "all"] = "routed"
     max_model_len: Count | None = None
     max_in_flight: Count | None = None
+    affinity: Literal["conversation", "none"] = "conversation"
     modalities: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
     tools: bool = True
     ca_file: str | None = None

@@ -12,6 +12,7 @@ from aiohttp import web
 from router_proxy.errors import ProxyError, UpstreamTimedOut, UpstreamUnreachable
 from router_proxy.record.exchange import Exchange
 from router_proxy.record.tracing import Tracing
+from router_proxy.request.conversation_key import conversation_key
 from router_proxy.upstreams.connections import Connections
 from router_proxy.upstreams.placement import Choice, Plan
 from router_proxy.upstreams.upstreams import Endpoint, Upstream
@@ -55,7 +56,10 @@ async def first_answer(
 ) -> AsyncIterator[Answer]:
     """Ask the endpoints in order until one answers; its answer is open, and counts as work there, inside the block."""
     failure: ProxyError | None = None
-    for choice, endpoint, is_last in _attempts(plan.choices):
+    conversation = None
+    if any(choice.keeps_conversations for choice in plan.choices):
+        conversation = conversation_key(request.headers, plan.raw)
+    for choice, endpoint, is_last in _attempts(plan.choices, conversation):
         outgoing = outgoing_request(request, choice.upstream, endpoint, await plan.body_for(choice))
         with endpoint.working(), tracing.asking(choice, endpoint, exchange):
             tracing.carry(outgoing.headers)
@@ -97,9 +101,13 @@ async def _ask(
     return begun
 
 
-def _attempts(choices: Sequence[Choice]) -> Iterator[tuple[Choice, Endpoint, bool]]:
+def _attempts(choices: Sequence[Choice], conversation: bytes | None) -> Iterator[tuple[Choice, Endpoint, bool]]:
     """Yield each endpoint of each choice that is to be asked, and whether it is the last of those."""
-    attempts = [(choice, endpoint) for choice in choices for endpoint in choice.endpoints]
+    attempts = [
+        (choice, endpoint)
+        for choice in choices
+        for endpoint in choice.ranked_endpoints(conversation if choice.keeps_conversations else None)
+    ]
     for position, (choice, endpoint) in enumerate(attempts, start=1):
         if endpoint.is_to_be_asked():
             yield choice, endpoint, not any(later.would_be_asked for _, later in attempts[position:])

@@ -23,9 +23,12 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     target: Target | None = None
     endpoint: Endpoint | None = None
 
+    def ranked_endpoints(self, conversation: bytes | None) -> Sequence[Endpoint]:
+        return [self.endpoint] if self.endpoint else self.upstream.ranked_endpoints(conversation)
+
     @property
-    def endpoints(self) -> Sequence[Endpoint]:
-        return [self.endpoint] if self.endpoint else self.upstream.ranked_endpoints()
+    def keeps_conversations(self) -> bool:
+        return self.endpoint is None and self.upstream.keeps_conversations
 
     @property
     def name(self) -> str:

@@ -1,10 +1,12 @@
 """The LLM servers while the proxy runs: which endpoint takes the next request, and which are left alone."""
 
+import math
 import ssl
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,6 +23,7 @@ from .breaker import Breaker
 
 _FAILURES_IN_A_ROW = 5
 _PAUSE_SECONDS = 2.0
+LOAD_FACTOR = 1.25  # how much more than its share of the requests under way an endpoint may have
 # A server, or what stands before it, answers so when it can serve nobody; a 500 or 504 may be about one request.
 _ABOUT_THE_ENDPOINT = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE})
 
@@ -38,6 +41,7 @@ class Endpoint:
         self._base = configured.with_user(None)
         self._base_path = self._base.raw_path.rstrip("/")
         self.place = str(self._base)
+        self._hash_key = blake2b(self.place.encode(), digest_size=32).digest()
         self.has_name = not _is_address(configured.host or "")
         self.own_headers = _basic_authorization(configured)
         self.outstanding = 0
@@ -55,8 +59,19 @@ class Endpoint:
     @property
     def rank(self) -> tuple[bool, bool, bool, int, float]:
         """Sort the endpoints of a model by this: which of them are in trouble, then the least outstanding."""
-        troubles = (self.is_down, not self.breaker.would_admit, not self.doubts.would_admit)
-        return (*troubles, self.outstanding, self.last_begun)
+        return (*self.troubles, self.outstanding, self.last_begun)
+
+    @property
+    def troubles(self) -> tuple[bool, bool, bool]:
+        return (self.is_down, not self.breaker.would_admit, not self.doubts.would_admit)
+
+    def distance(self, conversation: bytes) -> int:
+        """Return how far a conversation is from this endpoint, a number that only the two of them decide.
+
+        The nearest endpoint takes it, so one that comes or goes moves only its own share (rendezvous hashing, Thaler
+        and Ravishankar 1998).
+        """
+        return int.from_bytes(blake2b(conversation, key=self._hash_key, digest_size=8).digest())
 
     @property
     def would_be_asked(self) -> bool:
@@ -161,9 +176,30 @@ class Upstream:
         """Return the headers that speak for this proxy at one of the endpoints."""
         return self._own_headers or endpoint.own_headers
 
-    def ranked_endpoints(self) -> Sequence[Endpoint]:
-        """Return the endpoints in the order to try them: up, least outstanding, longest idle first."""
-        return sorted(self.endpoints, key=lambda each: each.rank) if len(self.endpoints) > 1 else self.endpoints
+    @property
+    def keeps_conversations(self) -> bool:
+        """Whether it matters to which endpoint a conversation goes."""
+        return len(self.endpoints) > 1 and self._form.affinity == "conversation"
+
+    def ranked_endpoints(self, conversation: bytes | None = None) -> Sequence[Endpoint]:
+        """Return the endpoints in the order to try them: those in order first.
+
+        Without a conversation the least busy is first. With one it is the nearest that has less than 1.25 times its
+        share of the requests under way (Mirrokni et al., Consistent Hashing with Bounded Loads, 2018).
+        """
+        if len(self.endpoints) == 1:
+            return self.endpoints
+        if conversation is None:
+            return sorted(self.endpoints, key=lambda each: each.rank)
+        usable = [each for each in self.endpoints if each.is_in_order] or self.endpoints
+        share = (sum(each.outstanding for each in usable) + 1) / len(usable)
+        most = math.ceil(LOAD_FACTOR * share)
+
+        def place(endpoint: Endpoint) -> tuple[tuple[bool, bool, bool], int, int]:
+            excess = max(endpoint.outstanding + 1 - most, 0)
+            return endpoint.troubles, excess, endpoint.distance(conversation)
+
+        return sorted(self.endpoints, key=place)
 
 
 class Upstreams:

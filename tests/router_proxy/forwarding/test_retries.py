@@ -304,7 +304,8 @@ async def test_an_endpoint_that_fails_every_request_gets_few_while_another_answe
         tries.append(None)
         writer.write(b"HTTP/1.1 %d Broken\r\nContent-Length: 0\r\n\r\n" % status)
 
-    both = await start_proxy("127.0.0.1:1", served_by(await start_raw(fail), proxy.urls[GENERAL]))
+    endpoints = [await start_raw(fail), proxy.urls[GENERAL]]
+    both = await start_proxy("127.0.0.1:1", {"upstreams": {GENERAL: {"affinity": "none", "endpoints": endpoints}}})
 
     statuses = [await status_of(both) for _ in range(50)]
 

@@ -20,11 +20,15 @@ TOO_LONG = "This model's maximum context length is 4096 tokens. However, you req
 TOO_MANY_NEW_TOKENS = "max_tokens=5000 cannot be greater than max_model_len=4096. Please request fewer output tokens."
 
 
+def least_busy_of(*urls: str) -> dict[str, Any]:
+    return {"upstreams": {GENERAL: {"affinity": "none", "endpoints": list(urls)}}}
+
+
 async def test_requests_go_to_the_endpoint_with_the_fewest_outstanding(
     start_proxy: StartProxy, start_upstream: StartUpstream, stand_in_url: str
 ) -> None:
     (busy, busy_url), (idle, idle_url) = await start_upstream("busy"), await start_upstream("idle")
-    proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"endpoints": [busy_url, idle_url]}}})
+    proxy = await start_proxy(stand_in_url, least_busy_of(busy_url, idle_url))
     busy.held.clear()
     stream = {"model": GENERAL, "stream": True}
 
@@ -40,7 +44,7 @@ async def test_endpoints_equally_busy_take_turns(
     start_proxy: StartProxy, start_upstream: StartUpstream, stand_in_url: str
 ) -> None:
     (one, one_url), (two, two_url) = await start_upstream("one"), await start_upstream("two")
-    proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"endpoints": [one_url, two_url]}}})
+    proxy = await start_proxy(stand_in_url, least_busy_of(one_url, two_url))
 
     answers = [await proxy.chat(EASY, model=GENERAL) for _ in range(4)]
 

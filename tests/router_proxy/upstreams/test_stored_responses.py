@@ -92,9 +92,8 @@ async def test_the_id_of_a_compressed_answer_is_read_too(
         writer.write(JSON_HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
 
     endpoints = [proxy.urls[GENERAL], await start_raw(respond_packed)]
-    keyed = await start_proxy(
-        "127.0.0.1:1", {"client_keys_env": ["K"], "upstreams": {GENERAL: {"endpoints": endpoints}}}, K="alpha"
-    )
+    upstreams = {GENERAL: {"affinity": "none", "endpoints": endpoints}}
+    keyed = await start_proxy("127.0.0.1:1", {"client_keys_env": ["K"], "upstreams": upstreams}, K="alpha")
     packed = {"model": GENERAL, "input": HARD}
     for _ in range(2):
         await keyed.post(PATH, packed, x_api_key="alpha")
