@@ -14,8 +14,8 @@ FLOORS = {
     "": "benchmarks docker local export router_proxy routing_policy",
     "router_proxy": "commands server workers clients app other_paths chat opening reloading gateway background routing "
     "forwarding admission backlog record upstreams configuration request errors outcomes",
-    "export": "commands training encoders calibration labelling bundle repository evaluation classifier recipe pages "
-    "command_errors errors",
+    "export": "commands training encoders calibration outcomes labelling bundle repository evaluation classifier "
+    "recipe pages command_errors errors",
     "local": "cli policy logs stack errors",
     "benchmarks": "__main__ capacity batcher_stalls gpu_serving card rows instruments table errors",
 }

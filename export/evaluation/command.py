@@ -1,35 +1,35 @@
-"""`semrouter eval`: how good is a bundle, and on what?"""
+"""Measuring a bundle on labelled prompts, as `semrouter eval` does without outcomes."""
 
 from pathlib import Path
 
 import click
 
-from export.command_errors import shows_errors
+LABEL_OPTIONS = (
+    click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help='JSONL with a "text" and a label per line; "source" and "lang" make groups [the prompts that ship].',
+    ),
+    click.option("--label-field", help="The field with the label [label or binary, whichever the bundle knows]."),
+    click.option(
+        "--train-data", type=click.Path(path_type=Path), help="JSONL for the baselines that learn, as TF-IDF."
+    ),
+    click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every figure here."),
+    click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a page with plots here."),
+    click.option("--resamples", type=click.IntRange(10), default=1000, show_default=True, help="For the intervals."),
+    click.option(
+        "--dress-prompts",
+        type=click.IntRange(0),
+        default=5,
+        show_default=True,
+        help="Hard prompts, and as many easy ones, to put in each dress; 0 leaves that out.",
+    ),
+)
 
 
-@click.command("eval")
-@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help='JSONL with a "text" and a label per line; "source" and "lang" make groups [the prompts that ship].',
-)
-@click.option("--label-field", help="The field with the label [label or binary, whichever the bundle knows].")
-@click.option("--train-data", type=click.Path(path_type=Path), help="JSONL for the baselines that learn, as TF-IDF.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every figure here.")
-@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a page with plots here.")
-@click.option("--resamples", type=click.IntRange(10), default=1000, show_default=True, help="For the intervals.")
-@click.option(
-    "--dress-prompts",
-    type=click.IntRange(0),
-    default=5,
-    show_default=True,
-    help="Hard prompts, and as many easy ones, to put in each dress; 0 leaves that out.",
-)
-@shows_errors
-def eval_command(
-    *,
+def report_on_labels(
     directory: Path,
+    *,
     data: Path | None,
     label_field: str | None,
     train_data: Path | None,

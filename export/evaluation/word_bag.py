@@ -19,6 +19,7 @@ BATCH_ROWS = 256
 LEARNING_RATE = 0.02
 _WORD = re.compile(r"\w+|[^\w\s]")
 
+Gains = npt.NDArray[np.float64]
 Bag = tuple[list[int], list[float]]  # feature numbers and their TF-IDF weights, of length 1
 
 
@@ -36,6 +37,21 @@ def train_word_bag(
         with torch.inference_mode():
             logits = model(*_tensors([weigh(word_counts(text), weights) for text in texts]))
         return np.asarray(logits.argmax(dim=1).numpy(), dtype=np.int64)
+
+    return predict
+
+
+def train_gain_bag(texts: Sequence[str], gains: npt.NDArray[np.float64]) -> Callable[[Sequence[str]], Gains]:
+    """Fit one number per text by least squares and return a function that predicts it for others."""
+    counts = [word_counts(text) for text in texts]
+    weights = inverse_document_frequency(counts)
+    target = torch.tensor(gains, dtype=torch.float32)
+    model = _fit([weigh(count, weights) for count in counts], target, 1, _squared_error)
+
+    def predict(others: Sequence[str]) -> Gains:
+        with torch.inference_mode():
+            found = model(*_tensors([weigh(word_counts(text), weights) for text in others]))
+        return np.asarray(found[:, 0].numpy(), dtype=np.float64)
 
     return predict
 
@@ -82,15 +98,24 @@ class _LogisticRegression(torch.nn.Module):
         return torch.add(self.bag(features, offsets, per_sample_weights=weights), self.bias)
 
 
-def _fit(bags: list[Bag], truth: torch.Tensor, labels: int) -> _LogisticRegression:
+def _squared_error(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.mse_loss(found[:, 0], wanted)
+
+
+def _fit(
+    bags: list[Bag],
+    truth: torch.Tensor,
+    labels: int,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = torch.nn.functional.cross_entropy,
+) -> _LogisticRegression:
     model = _LogisticRegression(labels)
     optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     generator = torch.Generator().manual_seed(0)
     for _ in range(EPOCHS):
         for chosen in torch.split(torch.randperm(len(bags), generator=generator), BATCH_ROWS):
             optimiser.zero_grad()
-            logits = model(*_tensors([bags[index] for index in chosen.tolist()]))
-            torch.nn.functional.cross_entropy(logits, truth[chosen]).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            found = model(*_tensors([bags[index] for index in chosen.tolist()]))
+            loss(found, truth[chosen]).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimiser.step()
     return model
 

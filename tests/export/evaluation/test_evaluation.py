@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from export.classifier.inference import classify, open_classifier
 from export.classifier.prompt_files import SHIPPED_PROMPTS, read_evaluation_rows
 from export.errors import TrainingDataInvalid
-from export.evaluation.command import eval_command
 from export.evaluation.evaluation import Evaluation, EvaluationOptions, evaluate, length_band, text_of_length
 from export.evaluation.report import html_report, tables, text_report
+from export.outcomes.eval_command import eval_command
 from routing_policy.clipping import clip_text
 from tests.stand_ins.tiny_classifier import write_tiny_bundle
 

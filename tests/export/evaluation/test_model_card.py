@@ -3,8 +3,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from export.bundle.install_commands import bundle as bundle_commands
-from export.evaluation.command import eval_command
 from export.evaluation.model_card import model_card
+from export.outcomes.eval_command import eval_command
 from routing_policy.bundle import read_bundle
 
 

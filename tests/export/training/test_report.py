@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from export.evaluation.command import eval_command
+from export.outcomes.eval_command import eval_command
 from export.training.loop import duration
 from routing_policy.bundle import read_bundle
 

@@ -1,0 +1,1 @@
+"""How two models did on the same prompts, and what a router makes of it."""
