@@ -56,16 +56,17 @@ def classify(classifier: Classifier, texts: list[str], batch_size: int = 16) -> 
     return scores_from_logits(logits, bundle.temperature, bundle.problem_type)
 
 
-def open_session(graph: Path, threads: int = 0) -> Any:
-    """Open `graph` on the CPU; raises GraphUnusable when ONNX Runtime cannot serve it."""
+def open_session(graph: Path | bytes, threads: int = 0) -> Any:
+    """Open a file, or the bytes of one, on the CPU; raises GraphUnusable when ONNX Runtime cannot serve it."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what matters is raised as well, and would otherwise be shown twice
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    source = graph if isinstance(graph, bytes) else str(graph)
     try:
-        return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except _ORT_ERRORS as exc:
-        raise GraphUnusable(str(graph), _one_line(exc)) from exc
+        raise GraphUnusable("a graph" if isinstance(graph, bytes) else str(graph), _one_line(exc)) from exc
 
 
 def read_tokenizer(file: Path) -> Tokenizer:

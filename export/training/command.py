@@ -10,9 +10,7 @@ from export.recipe.folds import FOLDS
 
 
 @click.command("train")
-@click.option(
-    "--data", type=click.Path(path_type=Path), required=True, multiple=True, help="JSONL, a text and a label a line."
-)
+@click.option("--data", type=click.Path(path_type=Path), multiple=True, help="JSONL, a text and a label a line.")
 @click.option("--dev", type=click.Path(path_type=Path), help="JSONL to stop by and calibrate on [a tenth of --data].")
 @click.option("--label-field", default="label", show_default=True, help="The field with the label to learn.")
 @click.option("--topic-field", help="A second label, learned beside the first; OUTPUT/topic holds its bundle.")
@@ -48,14 +46,26 @@ from export.recipe.folds import FOLDS
 @click.option(
     "--output", type=click.Path(path_type=Path), required=True, help="Folder for checkpoint/, bundle/ and report."
 )
+@click.option("--outcomes", type=click.Path(path_type=Path), help="Learn from these instead, with the bundle --base.")
+@click.option("--strong", metavar="NAME", help="The stronger model of --outcomes [the better one].")
+@click.option("--weak", metavar="NAME", help="The cheaper model of --outcomes [the other one].")
+@click.option("--source", "sources", multiple=True, help="Only the outcomes of this source; may be repeated.")
 @shows_errors
 def train_command(**options: Any) -> None:
     """Train a prompt classifier and write it as a bundle.
 
     Either fine-tune a classifier (--base), or train a new small ModernBERT that starts from the token embeddings
     and vocabulary of a BERT (--init-embeddings). Examples of the project's guide are left out of the data.
+    With --outcomes instead of --data, the encoder of the bundle --base stays as it is, and a new last layer learns
+    which prompts gain by the stronger model.
     At the end --output holds report.html and evaluation.json on the prompts to stop by, and more on sources held out.
     """
+    outcomes = {name: options.pop(name) for name in ("outcomes", "strong", "weak", "sources")}
+    if outcomes["outcomes"] is not None:
+        _train_on_outcomes(outcomes, options)
+        return
+    if not options["data"]:
+        raise click.UsageError("give --data or --outcomes")
     from .run import TrainingRequest, run_training
 
     labels, topics = options.pop("labels"), options.pop("topics")
@@ -64,6 +74,18 @@ def train_command(**options: Any) -> None:
     request = TrainingRequest(**options, labels=_names(labels), topics=_names(topics), source_weights=weights)
     bundle = run_training(request, click.echo)
     click.echo(f"bundle {bundle.revision} in {request.output / 'bundle'}")
+
+
+def _train_on_outcomes(outcomes: dict[str, Any], options: dict[str, Any]) -> None:
+    from export.outcomes.learning import train_on_outcomes
+    from export.outcomes.rows import Wanted
+
+    base, output = options["base"], options["output"]
+    if options["data"] or base is None or not Path(base).is_dir():
+        raise click.UsageError("--outcomes needs --base, the folder of a bundle, and no --data")
+    wanted = Wanted(strong=outcomes["strong"], weak=outcomes["weak"], sources=outcomes["sources"])
+    bundle = train_on_outcomes(outcomes["outcomes"], Path(base), output, wanted=wanted, report=click.echo)
+    click.echo(f"bundle {bundle.revision} in {output / 'bundle'}")
 
 
 def _names(text: str | None) -> list[str] | None:
