@@ -51,7 +51,7 @@ class Learnt(msgspec.Struct, frozen=True, kw_only=True):
 def train_on_outcomes(file: Path, base: Path, output: Path, *, wanted: Wanted, report: Report) -> Bundle:
     """Write OUTPUT/bundle, which scores prompts by how likely the stronger model does better.
 
-    Says first whether it is any better. Raises TrainingDataInvalid for too few rows, or for rows of several pairs of models.
+    Says first whether it is any better. Raises TrainingDataInvalid for too few rows, or several pairs of models.
     """
     outcomes = read_outcomes(file, wanted)
     _check(file, outcomes)
