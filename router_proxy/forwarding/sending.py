@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+from http import HTTPStatus
 
 import aiohttp
 import msgspec
@@ -76,6 +77,7 @@ async def send(connections: Connections, upstream: Upstream, endpoint: Endpoint,
         async with asyncio.timeout(min(timeouts.first_byte, timeouts.total)):
             response = await _answered(connections, upstream, endpoint, outgoing)
             first = await _first_bytes(response)
+            _check_is_final(response)
     except Exception as exc:
         endpoint.failed(was_late=isinstance(exc, TimeoutError) and not isinstance(exc, aiohttp.ClientError))
         _note_surprise(exc, upstream)
@@ -133,6 +135,13 @@ async def _first_bytes(response: aiohttp.ClientResponse) -> bytes:
     except BaseException:  # cancelled, too: from here on nobody else closes it
         response.close()
         raise
+
+
+def _check_is_final(response: aiohttp.ClientResponse) -> None:
+    """Refuse a switch of protocols (RFC 9110 §15.2.2), which no upstream is asked for."""
+    if response.status < HTTPStatus.OK:
+        response.close()
+        raise aiohttp.ClientPayloadError
 
 
 def _ends_by_close(response: aiohttp.ClientResponse) -> bool:

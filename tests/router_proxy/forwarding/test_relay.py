@@ -124,6 +124,17 @@ async def test_a_compressed_answer_stays_compressed(start_proxy: StartProxy, sta
         assert await response.read() == body
 
 
+async def test_an_upstream_switches_no_protocols(start_proxy: StartProxy, start_raw: StartRaw) -> None:
+    async def switch(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nabc")
+        await writer.drain()
+        writer.close()
+
+    proxy = await start_proxy("127.0.0.1:1", served_by(await start_raw(switch)))
+
+    assert await status_of(proxy) == 502
+
+
 async def test_nobody_at_the_endpoint(start_proxy: StartProxy, gone_url: str) -> None:
     proxy = await start_proxy("127.0.0.1:1", served_by(gone_url))
 
