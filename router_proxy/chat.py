@@ -130,7 +130,7 @@ async def forward(
     request: web.Request, gateway: Gateway, surface: Surface, *, plan: Plan, exchange: Exchange
 ) -> web.StreamResponse:
     response = await deliver(request, gateway.connections, plan, exchange, tracing=gateway.tracing)
-    if surface.goes_on and exchange.answered_at is not None:
+    if surface.goes_on and exchange.answered_at is not None and exchange.upstream_result == "2xx":
         client = authorize(request, gateway.upstreams.client_keys)
         head = readable(exchange.answer_head, response.headers)
         gateway.stored.passed(client, head, *exchange.answered_at)

@@ -45,7 +45,8 @@ async def test_an_answer_that_breaks_off_counts_once_as_that(start_proxy: StartP
     app = web.Application()
     app.router.add_post("/{path:.+}", break_off)
     async with TestServer(app) as server:
-        proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"endpoints": [str(server.make_url(""))]}}})
+        stalling = {"endpoints": [str(server.make_url(""))], "timeouts": {"between_chunks": 0.1}}
+        proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: stalling}})
         async with proxy.client.post("/v1/completions", json={"model": GENERAL}) as response:
             with pytest.raises(aiohttp.ClientError):
                 await response.read()

@@ -134,6 +134,28 @@ class TestClientsWithKeys:
         assert (answer.status, answer.body["error"]["code"]) == (404, "response_not_found")
         assert (proxy.reasoning.requests_begun, proxy.general.requests_begun) == (begun, 0)
 
+    async def test_an_error_that_names_a_response_makes_it_nobodys(
+        self, start_proxy: StartProxy, start_raw: StartRaw
+    ) -> None:
+        """A server's answer to what it cannot read may quote that, and with it any id."""
+        answers = [b"422 Unprocessable", b"200 OK"]
+
+        async def quote(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            body = b'{"detail": [{"input": {"id": "resp_of_another"}}]}'
+            head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (answers.pop(0), len(body))
+            writer.write(head + body)
+
+        form = {"client_keys_env": ["K"], "upstreams": {GENERAL: {"endpoints": [await start_raw(quote)]}}}
+        proxy = await start_proxy("127.0.0.1:1", form, K="k")
+        body = {"model": GENERAL, "input": {"id": "resp_of_another"}}
+        async with proxy.client.post(PATH, json=body, headers={"x-api-key": "k"}) as response:
+            assert response.status == 422
+
+        body["previous_response_id"] = "resp_of_another"
+        answer = await proxy.post(PATH, body, x_api_key="k")
+
+        assert (answer.status, len(answers)) == (404, 1)
+
     @pytest.mark.parametrize("path", ["", "/input_items", "/cancel"])
     @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
     async def test_another_neither_reads_nor_deletes_it(
