@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from local.errors import StartFailed
 
@@ -51,8 +51,7 @@ class ManagedProcess:
         return self._process.pid
 
     def start(self) -> None:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        with _open_log(self.log) as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command, no shell
                 self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
@@ -88,6 +87,14 @@ class ManagedProcess:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
+
+
+def _open_log(file: Path) -> BinaryIO:
+    """Open a log that only its owner may read, whatever it was before; a new folder for it only they may enter."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "ab")
 
 
 def http_status(port: int, method: str, path: str, body: bytes | None = None) -> int | None:

@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 
 from router_proxy.record.exchange import Exchange
 from router_proxy.record.usage import TAIL_BYTES, read_usage
-from router_proxy.request.headers import forwarded_response_headers
+from router_proxy.request.headers import forwarded_response_headers, keep_bytes
 from router_proxy.upstreams.upstreams import Upstream
 
 from .sending import Begun
@@ -22,6 +22,11 @@ class _Relayed(web.StreamResponse):
 
     _send_headers_immediately = False
     tail = b""
+
+    async def _write_headers(self) -> None:
+        await super()._write_headers()
+        if self._payload_writer is not None:
+            keep_bytes(self._payload_writer, self.headers)
 
     def keep(self, chunk: bytes) -> None:
         self.tail = (self.tail + chunk[-TAIL_BYTES:])[-TAIL_BYTES:]

@@ -6,6 +6,8 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from multidict import CIMultiDict, CIMultiDictProxy
 
 REQUEST_ID_HEADER = "x-request-id"
@@ -91,6 +93,19 @@ def forwarded_response_headers(arrived: Headers) -> CIMultiDict[str]:
             kept.add(name, value)
     _drop_those_of_one_connection(kept, arrived)
     return kept
+
+
+def keep_bytes(writer: AbstractStreamWriter, headers: Headers) -> None:
+    """Put bytes that are no UTF-8 back into a head about to be sent: aiohttp reads them, but leaves them out when it
+    writes. It has checked the head already, so that nothing in it ends a line.
+    """
+    if not isinstance(writer, StreamWriter) or "".join(headers.values()).isascii():
+        return
+    written = writer._headers_buf  # noqa: SLF001 - there is no other place to change it
+    if written is not None:
+        first_line, _, _ = written.partition(b"\r\n")
+        lines = [f"{name}: {value}".encode(errors="surrogateescape") for name, value in headers.items()]
+        writer._headers_buf = b"\r\n".join([first_line, *lines, b"", b""])  # noqa: SLF001
 
 
 def request_id(arrived: str | None) -> str:

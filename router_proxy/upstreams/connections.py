@@ -6,9 +6,12 @@ from weakref import WeakSet
 
 import aiohttp
 import msgspec
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from yarl import URL
+
+from router_proxy.request.headers import keep_bytes
 
 # Below uvicorn's 5 s, so that vLLM seldom closes a connection just as the next request goes out on it.
 _KEEPALIVE_SECONDS = 4
@@ -82,8 +85,19 @@ class _Pool(_Connector):
         self._used.add(protocol)
 
 
+class _Request(aiohttp.ClientRequest):
+    """A request whose header values go out as the bytes they came as."""
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        keep_bytes(writer, self.headers)
+        await super().write_bytes(writer, conn, content_length)
+
+
 def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
+        request_class=_Request,
         connector=connector,
         auto_decompress=False,
         skip_auto_headers=_SKIPPED_HEADERS,

@@ -1,8 +1,11 @@
 """HTTP as the field speaks it: expectations, methods, keys that are no text. RFC 9110 says what each is answered."""
 
+import asyncio
+import json
+
 import pytest
 
-from tests.router_proxy.conftest import GENERAL, Proxy, StartProxy
+from tests.router_proxy.conftest import GENERAL, Proxy, StartProxy, StartRaw
 from tests.stand_ins.raw_client import connect, exchange, post
 
 CHAT = "/v1/chat/completions"
@@ -115,3 +118,34 @@ async def test_a_header_of_ours_that_is_no_text_is_refused(proxy: Proxy, name: b
     answer = await exchange(url_of(proxy), post(CHAT, BODY, name + b": \xff"))
 
     assert (answer.status, answer.error["param"]) == (400, name.decode())
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+VALUES = [b"caf\xe9", b"\xff\xfe", b"\xe4\xbd\xa0 \xff", b"\xed\xa0\x80", b"na\xc3\xafve"]
+
+
+class TestHeaderBytes:
+    """Values that are no UTF-8, as older programs send them, pass as they are."""
+
+    @pytest.mark.parametrize("value", VALUES)
+    async def test_reach_the_upstream(self, proxy: Proxy, value: bytes) -> None:
+        answer = await exchange(url_of(proxy), post(CHAT, BODY, b"OpenAI-Title: " + value, b"User-Agent: plain"))
+
+        received = json.loads(answer.body)["received"]["headers"]
+        assert received["openai-title"].encode(errors="surrogateescape") == value
+        assert (received["user-agent"], received["content-type"]) == ("plain", "application/json")
+
+    @pytest.mark.parametrize("value", VALUES)
+    @pytest.mark.parametrize("framing", [b"Content-Length: 2\r\n\r\n{}", CHUNKED], ids=["whole", "chunked"])
+    async def test_reach_the_client(
+        self, start_proxy: StartProxy, start_raw: StartRaw, stand_in_url: str, value: bytes, framing: bytes
+    ) -> None:
+        async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nX-Title: " + value + b"\r\n" + framing)
+
+        proxy = await start_proxy(stand_in_url, {"upstreams": {GENERAL: {"endpoints": [await start_raw(serve)]}}})
+
+        answer = await exchange(url_of(proxy), post(CHAT, BODY, b"Connection: close"))
+
+        assert answer.headers["x-title"].encode("latin-1") == value
+        assert (answer.status, b"{}" in answer.body) == (200, True)
