@@ -17,13 +17,23 @@ from tests.stand_ins.upstream import EchoUpstream
 from .conftest import GENERAL
 
 SEMROUTER = Path(sys.executable).with_name("semrouter")
+FEW_DESCRIPTORS = 256
+SERVE = {
+    "many": [str(SEMROUTER), "serve"],
+    "few": ["/bin/sh", "-c", f'ulimit -n {FEW_DESCRIPTORS} && exec "$0" serve', str(SEMROUTER)],
+}
 
 
 @asynccontextmanager
-async def serving(tmp_path: Path, upstream_url: str = "http://127.0.0.1:1", **variables: str) -> AsyncIterator[Process]:
+async def serving(
+    tmp_path: Path,
+    upstream_url: str = "http://127.0.0.1:1",
+    descriptors: str = "many",
+    **variables: str,
+) -> AsyncIterator[Process]:
     (tmp_path / "upstreams.yaml").write_text(f"upstreams: {{{GENERAL}: {{endpoints: ['{upstream_url}']}}}}")
     environ = {"SEMROUTER_UPSTREAMS": str(tmp_path / "upstreams.yaml"), "SEMROUTER_PORT": "0"} | variables
-    process = await asyncio.create_subprocess_exec(SEMROUTER, "serve", env=environ, stdout=PIPE, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec(*SERVE[descriptors], env=environ, stdout=PIPE, stderr=PIPE)
     try:
         yield process
     finally:

@@ -63,6 +63,13 @@ class RawClient:
         async with asyncio.timeout(60):
             return await self._reader.readuntil(b"\r\n\r\n")
 
+    async def head_if_any(self) -> bytes:
+        """Return the head of the next answer, or nothing when the connection ended without one."""
+        try:
+            return await self.begun()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return b""
+
     def close(self) -> None:
         self._writer.close()
 

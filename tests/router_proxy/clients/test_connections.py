@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import TestServer
 
 from router_proxy.clients.listening import connections_that_fit
 from tests.router_proxy.conftest import GENERAL, Proxy, StartProxy
 from tests.router_proxy.scene import until_metric
+from tests.router_proxy.test_commands import FEW_DESCRIPTORS, announced_url, serving
 from tests.stand_ins.raw_client import RawClient, connect, exchange, post
+from tests.stand_ins.upstream import EchoUpstream
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n"
 ENDED = "semrouter_connections_ended_total"
@@ -142,6 +146,31 @@ class TestNumber:
 
         assert answers == [200] * 5
         assert await proxy.metric(ENDED, reason="idle_for_another") >= 1
+
+
+async def test_short_descriptors_refuse_clients_before_they_fail_requests(tmp_path: Path) -> None:
+    upstream = EchoUpstream(GENERAL)
+    upstream.held.clear()
+    body = b'{"model": "%s", "stream": true}' % GENERAL.encode()
+    async with (
+        TestServer(upstream.app) as server,
+        serving(tmp_path, str(server.make_url("/")).rstrip("/"), descriptors="few") as process,
+    ):
+        url = await announced_url(process)
+        clients = [await connect(url) for _ in range(200)]
+        for client in clients:
+            client.send(post("/v1/chat/completions", body, b"Connection: close"))
+        heads = [await client.head_if_any() for client in clients]
+        upstream.held.set()
+        rests = [await client.closed() for client in clients]
+
+    served = [rest for head, rest in zip(heads, rests, strict=True) if b" 200 " in head]
+    refused = [head for head in heads if b" 503 " in head]
+    assert len(served) == (FEW_DESCRIPTORS - 64) // 3
+    assert all(rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n") for rest in served)
+    assert all(b"Retry-After: 1\r\n" in head for head in refused)
+    assert len(refused) >= 1
+    assert len(served) + len(refused) + heads.count(b"") == len(clients)
 
 
 @pytest.mark.parametrize(("wanted", "fits"), [(10, 10), (10**9, None)])
