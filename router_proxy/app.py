@@ -98,7 +98,7 @@ async def add_own_headers(request: web.Request, response: web.StreamResponse) ->
     request[HEADERS_SENT] = True
     if response.headers.get("Server") == SERVER_SOFTWARE:
         del response.headers["Server"]  # an upstream's own passes; which library we use is nobody's business
-    response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
+    response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID) or request_id(None)
     if exchange := request.get(EXCHANGE):
         response.headers.update(decision_headers(exchange))
 

@@ -61,6 +61,8 @@ async def parse(
     else:
         mode = read_mode(request.headers.get(MODE_HEADER), settings.default_mode, settings.allowed_modes)
     exchange.mode = mode
+    if request.content_type.startswith("multipart/"):
+        raise RequestInvalid("Content-Type: expected JSON, got a form", code="invalid_body")
     budget_seconds = read_budget_seconds(request, settings.routing_budget_ms)
     limits = gateway.upstreams.limits
     raw = await read_bytes(request, room, limit_bytes=limits.body_bytes, seconds=settings.body_seconds)

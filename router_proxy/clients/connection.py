@@ -4,6 +4,7 @@ aiohttp's own would log the bytes that it cannot read, keys and prompts among th
 """
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, Protocol, cast
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -108,9 +109,15 @@ class Connection(web.RequestHandler):
         self._gate.ended("unreadable")
         request._version = HttpVersion11  # noqa: SLF001 - aiohttp assumes 1.0 of what it could not read
         error = _readable(exc) if status < web.HTTPInternalServerError.status_code else ProxyError(_FAILED)
-        response = _Refusal(status=error.status, body=render_error(error, "openai"), content_type=_JSON)
-        response.force_close()
-        return response
+        return _refusal(error)
+
+    def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
+        """Put an answer of our own in place of one of aiohttp's, as to an expectation where there is no route."""
+        if isinstance(resp, web.HTTPException):
+            resp = _refusal(RequestInvalid(f"{resp.reason}: this server cannot do that", code="invalid_http"))
+        return super().finish_response(request, resp, start_time)
 
     def make_room(self) -> None:
         """Close this idle connection in favour of another."""
@@ -147,6 +154,13 @@ class Connection(web.RequestHandler):
 
 
 _FAILED = "The proxy failed on this request; its log has the details."
+
+
+def _refusal(error: ProxyError) -> web.Response:
+    """Return the answer after which a connection is closed."""
+    response = _Refusal(status=error.status, body=render_error(error, "openai"), content_type=_JSON)
+    response.force_close()
+    return response
 
 
 def _readable(exc: BaseException | None) -> ProxyError:

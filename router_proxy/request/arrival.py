@@ -35,12 +35,12 @@ async def read_bytes(request: web.Request, room: Room, *, limit_bytes: int, seco
 
     One over the limit is refused as soon as that shows, one that stalls in due time.
     """
-    encoding = request.headers.get(hdrs.CONTENT_ENCODING)
-    coding = coding_of(encoding) if encoding else None
+    encodings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
+    coding = coding_of(", ".join(encodings)) if encodings else None
     if (request.content_length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
-    if expectation := request.headers.get(hdrs.EXPECT):
-        await _meet(expectation, request)
+    if expectations := request.headers.getall(hdrs.EXPECT, ()):
+        await _meet(", ".join(expectations), request)
     try:
         if request.content.is_eof():  # as of all but large bodies: nothing to wait for
             body = request.content.read_nowait()

@@ -32,7 +32,7 @@ class Unpacker(Protocol):
 def coding_of(content_encoding: str) -> str | None:
     """Return which of the known codings a body has, None for none; CodingUnknown lists the known ones."""
     coding = content_encoding.strip().lower()
-    if coding == "identity":
+    if coding in {"", "identity"}:
         return None
     if coding not in _UNPACKERS:
         raise CodingUnknown(f"Content-Encoding: expected one of {', '.join(_UNPACKERS)}, or none", known=_UNPACKERS)

@@ -56,6 +56,39 @@ class TestExpect:
         assert (answer.error["type"], "server" in answer.headers) == ("invalid_request_error", False)
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages"])
+async def test_json_under_the_name_of_a_form_is_refused(proxy: Proxy, path: str) -> None:
+    answer = await exchange(url_of(proxy), post(path, BODY, b"Content-Type: multipart/form-data; boundary=b"))
+
+    assert answer.status == 400
+    assert "got a form" in answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ([b"Content-Encoding: identity", b"Content-Encoding: br"], 415),
+        ([b"Content-Encoding: gzip", b"Content-Encoding: gzip"], 415),
+        ([b"Expect: 100-continue", b"Expect: more"], 417),
+    ],
+)
+async def test_two_lines_are_one_list(proxy: Proxy, lines: list[bytes], status: int) -> None:
+    assert (await exchange(url_of(proxy), post(CHAT, BODY, *lines))).status == status
+
+
+@pytest.mark.parametrize("target", [b"*", b"here:80"])
+@pytest.mark.parametrize("lines", [b"", b"Expect: PLANTED\r\n"])
+async def test_a_target_without_a_path_has_nothing(proxy: Proxy, target: bytes, lines: bytes) -> None:
+    method = b"OPTIONS" if target == b"*" else b"CONNECT"
+    head = b"%s %s HTTP/1.1\r\nHost: here\r\nConnection: close\r\n%s\r\n" % (method, target, lines)
+
+    answer = await exchange(url_of(proxy), head)
+
+    assert answer.status in {400, 404}
+    assert (answer.error["type"], "server" in answer.headers) == ("invalid_request_error", False)
+    assert b"PLANTED" not in answer.body
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
