@@ -14,7 +14,7 @@ from router_proxy.commands import COMMANDS as PROXY_COMMANDS
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="triton-semantic-router")
 def main() -> None:
-    """Route each request to the cheapest model that answers it well."""
+    """Route each request to the model that your policy chooses for it."""
 
 
 for command in (

@@ -16,7 +16,7 @@ from .workers import run_workers
 
 @click.command()
 def serve() -> None:
-    """Serve the proxy; the environment configures it (README has the table)."""
+    """Serve the proxy; the environment configures it (docs/reference.md has the table)."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     log_to_streams()
     try:

@@ -1,4 +1,4 @@
-"""Every environment variable the proxy reads, with its meaning. README's table is `settings_table()`."""
+"""Every environment variable the proxy reads, with its meaning; docs/reference.md has `settings_table()`."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -170,7 +170,7 @@ def read_secret(environ: Mapping[str, str], variable: str, place: str) -> str:
 
 
 def settings_table() -> str:
-    """Return README's table of variables as Markdown."""
+    """Return the reference's table of variables as Markdown."""
     rows = [f"| `{variable}` | {default} | {description} |" for variable, default, description in _variables()]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 

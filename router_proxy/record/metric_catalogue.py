@@ -133,7 +133,7 @@ GAUGES = (HEALTHY, BUDGET, FAILING, POLICY_ERROR, REFUSED, ENDPOINT_UP, WORKERS,
 
 
 def metrics_table() -> str:
-    """Return README's table of metrics as Markdown."""
+    """Return the reference's table of metrics as Markdown."""
     kinds = (("counter", COUNTERS), ("histogram", HISTOGRAMS), ("gauge", GAUGES))
     rows = [
         f"| `{metric.name}` | {kind} | {', '.join(metric.labels)} | {metric.meaning} |"

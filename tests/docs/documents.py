@@ -11,6 +11,7 @@ from tests.conftest import CHECKOUT
 
 GUIDE = CHECKOUT / "docs" / "guide.md"
 README = CHECKOUT / "README.md"
+REFERENCE = CHECKOUT / "docs" / "reference.md"
 _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$(?P<after>\s*)", re.MULTILINE | re.DOTALL
 )

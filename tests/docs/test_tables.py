@@ -10,8 +10,8 @@ from tests.conftest import CHECKOUT
 @pytest.mark.parametrize(
     ("document", "name", "table"),
     [
-        pytest.param("README.md", "settings", settings_table(), id="environment variables"),
-        pytest.param("README.md", "metrics", metrics_table(), id="metrics"),
+        pytest.param("docs/reference.md", "settings", settings_table(), id="environment variables"),
+        pytest.param("docs/reference.md", "metrics", metrics_table(), id="metrics"),
     ],
 )
 def test_a_generated_table_is_current(document: str, name: str, table: str) -> None:

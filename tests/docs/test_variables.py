@@ -10,7 +10,7 @@ from local.cli import main
 from router_proxy.configuration.settings import Settings
 from tests.conftest import CHECKOUT
 
-from .documents import GUIDE, README, documents
+from .documents import GUIDE, REFERENCE, documents
 
 VARIABLE = re.compile(r"\bSEMROUTER_[A-Z_]*[A-Z]\b")
 
@@ -41,7 +41,7 @@ def test_no_document_names_a_variable_that_nothing_reads() -> None:
     assert named <= known_variables() | variables_in("docker", "triton", "entrypoint.py")
 
 
-def test_readme_and_guide_together_name_every_variable() -> None:
-    text = README.read_text(encoding="utf-8") + GUIDE.read_text(encoding="utf-8")
+def test_reference_and_guide_together_name_every_variable() -> None:
+    text = REFERENCE.read_text(encoding="utf-8") + GUIDE.read_text(encoding="utf-8")
 
     assert known_variables() <= set(VARIABLE.findall(text))

@@ -1,4 +1,4 @@
-"""README's failures, staged: clients that send too much, too slowly, or what nobody here understands."""
+"""The table of failures, staged: clients that send too much, too slowly, or what nobody here understands."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""README's failures, staged: requests that cannot be served, files, and the proxy's own processes."""
+"""The table of failures, staged: requests that cannot be served, files, and the proxy's own processes."""
 
 import asyncio
 from collections.abc import AsyncIterator

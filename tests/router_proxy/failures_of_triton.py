@@ -1,4 +1,4 @@
-"""README's failures, staged: Triton and what the proxy knows of it."""
+"""The table of failures, staged: Triton and what the proxy knows of it."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""README's failures, staged: the LLM servers."""
+"""The table of failures, staged: the LLM servers."""
 
 import asyncio
 import socket
@@ -23,7 +23,7 @@ async def ask(proxy: Proxy, **request: Any) -> Seen:
 
 async def leaves_another_endpoint(scene: Scene) -> Seen:
     other, url = await scene.start_upstream("other")
-    proxy = await scene.proxy({GENERAL: {"endpoints": [scene.gone_url, url]}})
+    proxy = await scene.proxy({GENERAL: {"affinity": "none", "endpoints": [scene.gone_url, url]}})
     await proxy.check_health()
     proxy.gateway.upstreams.serving(GENERAL).endpoints[0].is_down = False  # it went down after its last check
     seen = await ask(proxy, model=GENERAL)
@@ -136,7 +136,7 @@ async def fails_five_times_beside_another(scene: Scene) -> Seen:
     failing, failing_url = await scene.start_upstream("failing")
     _, other_url = await scene.start_upstream("other")
     failing.refusal = (500, "no")
-    proxy = await scene.proxy({GENERAL: {"endpoints": [failing_url, other_url]}})
+    proxy = await scene.proxy({GENERAL: {"affinity": "none", "endpoints": [failing_url, other_url]}})
     for _ in range(10):
         await proxy.chat(HARD, model=GENERAL)
     begun = failing.requests_begun
@@ -224,21 +224,21 @@ async def connected(proxy: Proxy) -> AsyncIterator[tuple[asyncio.StreamReader, a
 FAILURES: dict[str, list[Stage]] = {
     "an endpoint is gone, and another serves the model": [leaves_another_endpoint],
     "a decided target is gone, and has a fallback": [leaves_a_fallback],
-    "an upstream is gone, and nobody may stand in for it": [
+    "an upstream is gone, and there is no fallback": [
         is_gone,
         is_gone_for_who_named_it,
         takes_no_more_connections,
     ],
-    "an upstream answers 502, 503 or 504, and another may stand in for it": [
+    "an upstream answers 502, 503 or 504, and there is a fallback": [
         partial(refuses, status=status, fallbacks=[GENERAL]) for status in (502, 503, 504)
     ],
-    "an upstream answers 503, and nobody may stand in for it": [partial(refuses, status=503, fallbacks=[])],
+    "an upstream answers 503, and there is no fallback": [partial(refuses, status=503, fallbacks=[])],
     "an upstream answers 500": [partial(refuses, status=500, fallbacks=[GENERAL])],
     "an upstream answers 429 or any other 4xx": [partial(refuses, status=429, fallbacks=[GENERAL])],
     "a target refuses a routed request as too long": [finds_it_too_long],
     "a target cannot take images, tools or that length": [cannot_take_tools],
     "a target has its `max_in_flight` requests": [is_full],
-    "no first byte within `first_byte`, and nobody may stand in": [never_begins],
+    "no first byte within `first_byte`, and there is no fallback": [never_begins],
     "an answer breaks off, stalls for `between_chunks`, or takes longer than `total`": [
         breaks_off,
         partial(goes_on_for_ever, pause_seconds=60, timeouts={"between_chunks": 0.05}),

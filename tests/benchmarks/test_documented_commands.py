@@ -1,4 +1,4 @@
-"""The commands that README prints to measure with, run as they are printed but for the port."""
+"""The commands that benchmarks/README.md prints to measure with, run as they are printed but for the port."""
 
 import json
 import shlex
@@ -8,12 +8,12 @@ import pytest
 
 from local.stack.triton_server import TritonServer
 from tests.conftest import CHECKOUT
-from tests.docs.documents import README, blocks, shell_commands
+from tests.docs.documents import blocks, shell_commands
 
 INPUTS = CHECKOUT / "benchmarks" / "inputs" / "mixed.json"
 COMMANDS = [
     command
-    for block in blocks(README)
+    for block in blocks(CHECKOUT / "benchmarks" / "README.md")
     if "perf_analyzer" in block.text
     for command in shell_commands(block)
     if command.startswith(".tools/perf_analyzer/")

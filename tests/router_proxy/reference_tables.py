@@ -1,11 +1,11 @@
-"""README's tables of what to expect, as rows that tests go through one by one."""
+"""The tables of docs/reference.md, as rows that tests go through one by one."""
 
 import re
 from pathlib import Path
 
 import msgspec
 
-README = Path(__file__).parents[2] / "README.md"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 _METRIC = re.compile(r"`(?P<name>sem\w+)(?:\{(?P<labels>[^}]*)\})?(?: == (?P<value>\d+))?`")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _STATUS = re.compile(r"`(\d{3})`")
@@ -21,7 +21,7 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
 
 def rows(heading: str) -> dict[str, list[str]]:
     """Return the cells of the table under `heading` after the first, which names the row."""
-    section = README.read_text(encoding="utf-8").partition(f"\n### {heading}\n")[2].partition("\n##")[0]
+    section = REFERENCE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     return {name: rest for name, *rest in cells}

@@ -1,4 +1,4 @@
-"""README's table of failures, row by row: stage it, ask, and compare what the client sees and which metric moves."""
+"""The table of failures, row by row: stage it, ask, and compare what the client sees and which metric moves."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.stand_ins.triton import StandInTriton
 
 from . import failures_of_clients, failures_of_the_proxy, failures_of_triton, failures_of_upstreams
 from .conftest import GENERAL, StartProxy, StartRaw, StartUpstream
-from .readme_tables import Expectation, expected_metrics, expected_status, rows
+from .reference_tables import Expectation, expected_metrics, expected_status, rows
 from .scene import Scene, Seen, Stage
 
 ROWS = rows("When something breaks")

@@ -1,4 +1,4 @@
-"""README's table of surfaces, row by row, and that it misses no path which the proxy serves."""
+"""The table of surfaces, row by row, and that it misses no path which the proxy serves."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 from tests.stand_ins.upstream import body_received
 
 from .conftest import EASY, GENERAL, HARD, REASONING, Proxy, StartProxy
-from .readme_tables import rows
+from .reference_tables import rows
 
 ROWS = rows("Surfaces")
 Check = Callable[[Proxy], Awaitable[None]]

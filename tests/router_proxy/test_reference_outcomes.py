@@ -1,4 +1,4 @@
-"""README's table of outcomes, row by row: bring it about, and compare header, count, and where the request went."""
+"""The table of outcomes, row by row: bring it about, and compare header, count, and where the request went."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +10,7 @@ from router_proxy.outcomes import Outcome
 from tests.stand_ins.triton import StandInTriton
 
 from .conftest import EASY, GENERAL, HARD, REASONING, Answer, Proxy, StartProxy
-from .readme_tables import rows
+from .reference_tables import rows
 
 ROWS = rows("Outcomes")
 CHAT = "/v1/chat/completions"
