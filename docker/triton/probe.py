@@ -36,7 +36,7 @@ def main() -> int:
         if not place.answers():
             return 1
         before = Health(progressed_at=now)
-    health = look(place, before, now)
+    health = look(place, before, now, int(pid_file.read_text(encoding="ascii")))
     write_health(notes, health)
     complaint = health.complaint(now, arguments.kill_after or SILENT_SECONDS)
     if complaint is None:

@@ -3,7 +3,8 @@
 Its own readiness stays good with a dead Python stub (before 26.04) and fails during every load, so inferences tell.
 But a probe waits in the queue like any request, so that a server that is only busy would miss a limit. Decisions that
 are counted are progress as well, and only a server without either for `SILENT_SECONDS` is taken for dead. One dead stub
-of two fails a share of the requests for ever: when failures are counted, several probes at once find it.
+of two fails a share of the requests for ever: it stays as a zombie of the server, which never replaces it, and where
+that cannot be seen, several probes at once find it when failures are counted.
 """
 
 import json
@@ -90,16 +91,17 @@ class TritonPlace:
         return sums["success"], sums["failure"]
 
 
-def look(place: TritonPlace, before: Health, now: float) -> Health:
-    """Look once; `before` is what the last look returned, `now` the time by the same clock."""
+def look(place: TritonPlace, before: Health, now: float, pid: int | None = None) -> Health:
+    """Look once; `before` is what the last look returned, `now` the time by the same clock, `pid` the server's."""
     counted = place.counted()
     health = before
     if counted is not None:
         if before.succeeded is not None and counted[0] > before.succeeded:
             health = replace(health, progressed_at=now)
         health = replace(health, succeeded=counted[0])
-        if counted[1] > before.failed or before.sick_since is not None:
-            health = replace(health, sick_since=_sick_since(place, before, now))
+        if counted[1] > before.failed or before.sick_since is not None or has_dead_stub(pid):
+            is_sick = has_dead_stub(pid) or _fails_in_part(place)
+            health = replace(health, sick_since=(before.sick_since or now) if is_sick else None)
             counted = place.counted() or counted
         health = replace(health, failed=counted[1])
     if health.progressed_at < now and place.answers():
@@ -107,14 +109,24 @@ def look(place: TritonPlace, before: Health, now: float) -> Health:
     return health
 
 
-def _sick_since(place: TritonPlace, before: Health, now: float) -> float | None:
+def has_dead_stub(pid: int | None) -> bool:
+    """Whether a Python stub of the server `pid` has died: the fields are those of proc_pid_stat(5)."""
+    for file in Path("/proc").glob("[0-9]*/stat") if pid is not None else ():
+        try:
+            name, _, fields = file.read_text(encoding="utf-8", errors="replace").rpartition(") ")
+        except OSError:  # it has ended meanwhile
+            continue
+        state, parent = fields.split()[:2]
+        if state == "Z" and int(parent) == pid and "(triton_python" in name:
+            return True
+    return False
+
+
+def _fails_in_part(place: TritonPlace) -> bool:
     """Ask several texts of ours at once: failures that are counted may be those of texts that nobody could judge."""
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         probes = [threads.submit(place.probe) for _ in range(_AT_ONCE)]
-        fails = any(each.result() is Probe.FAILED for each in probes)
-    if not fails:
-        return None
-    return now if before.sick_since is None else before.sick_since
+        return any(each.result() is Probe.FAILED for each in probes)
 
 
 def read_health(file: Path) -> Health | None:

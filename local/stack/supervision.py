@@ -42,7 +42,7 @@ class Supervisor:
         if now < self._look_at:
             return []
         self._look_at = now + _LOOK_SECONDS
-        self._health = look(self._server.place, before, now)
+        self._health = look(self._server.place, before, now, self._server.pid)
         complaint = self._health.complaint(now)
         if complaint is None:
             return []

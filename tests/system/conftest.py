@@ -23,11 +23,20 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 
     process: ManagedProcess
     url: str
+    directory: Path
     triton_http_port: int
     triton_grpc_port: int
 
     def output(self) -> str:
         return self.process.read_log()
+
+    @property
+    def proxy_log(self) -> Path:
+        return self.directory / "run" / "logs" / "router-proxy.log"
+
+    def processes(self, words: str) -> list[psutil.Process]:
+        """Return those whose command line holds `words`."""
+        return [each for each in self.family() if each.is_running() and words in " ".join(each.cmdline())]
 
     def family(self) -> list[psutil.Process]:
         """Return everything that belongs to it, itself included."""
@@ -42,7 +51,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def run_stack(directory: Path, *arguments: str) -> Iterator[Stack]:
+def run_stack(directory: Path, *arguments: str, **variables: str) -> Iterator[Stack]:
     """Run `semrouter up` with `arguments` until the block ends."""
     proxy, http, grpc, metrics, general, reasoning = free_ports(6)
     upstreams = directory / "upstreams.yaml"
@@ -56,12 +65,18 @@ def run_stack(directory: Path, *arguments: str) -> Iterator[Stack]:
         *arguments,
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEMROUTER_")}
-    environment["PYTHONUNBUFFERED"] = "1"
+    environment |= {"PYTHONUNBUFFERED": "1", **variables}
     log = directory / "stack.log"
     log.unlink(missing_ok=True)  # an earlier run in this directory was ready too
     with ManagedProcess("stack", command, environment, log) as process:
         process.wait_until(lambda: "The semantic router is ready" in process.read_log(), timeout_seconds=90)
-        yield Stack(process=process, url=f"http://127.0.0.1:{proxy}", triton_http_port=http, triton_grpc_port=grpc)
+        yield Stack(
+            process=process,
+            url=f"http://127.0.0.1:{proxy}",
+            directory=directory,
+            triton_http_port=http,
+            triton_grpc_port=grpc,
+        )
 
 
 @pytest.fixture(scope="session")
