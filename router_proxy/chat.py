@@ -8,8 +8,10 @@ from router_proxy.forwarding.delivery import deliver
 from router_proxy.record.exchange import EXCHANGE, REQUEST_ID, UNKNOWN_MODEL, Exchange
 from router_proxy.request.arrival import read_budget_seconds, read_bytes
 from router_proxy.request.body import JsonBody, read_body
+from router_proxy.request.conversation_key import conversation_key
 from router_proxy.request.modes import MODE_HEADER, Handling, Mode, asks_for_routing, handling, read_mode
 from router_proxy.request.needs import read_needs
+from router_proxy.request.share import WHOLE, Arm, arm_of
 from router_proxy.request.surfaces import Surface
 from router_proxy.routing.asking import decide
 from router_proxy.routing.triton_call import text_to_send
@@ -33,6 +35,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     handling: Handling
     budget_seconds: float
     holder: Holder | None = None  # who keeps the answer that this request goes on from
+    arm: Arm | None = None  # None where all are routed
 
 
 async def answer(surface: Surface, request: web.Request) -> web.StreamResponse:
@@ -68,11 +71,14 @@ async def parse(
     raw = await read_bytes(request, room, limit_bytes=limits.body_bytes, seconds=settings.body_seconds)
     body = await gateway.scanner.read(read_body, raw)
     exchange.requested_model = exchange.target = _loggable(body.model, gateway)
+    handled = handling(mode, body.model)
+    is_shared = handled is Handling.ROUTE and gateway.upstreams.share < WHOLE
     return Incoming(
         body=body,
-        handling=handling(mode, body.model),
+        handling=handled,
         budget_seconds=budget_seconds,
         holder=await _holder(request, gateway, body) if surface.goes_on else None,
+        arm=_arm(request, gateway, body) if is_shared else None,
     )
 
 
@@ -85,6 +91,10 @@ async def ask(gateway: Gateway, surface: Surface, incoming: Incoming, exchange: 
     if incoming.holder is not None and incoming.handling is Handling.ROUTE:
         exchange.outcome = Outcome.EXPLICIT  # the earlier answer has named the server already
         return None
+    exchange.arm = incoming.arm
+    if incoming.arm == "control":
+        exchange.outcome, exchange.target = Outcome.CONTROL, routing.policy.abstain.name
+        return routing.policy.abstain
     text = await gateway.scanner.read(surface.read_ask, incoming.body.raw, gateway.settings.injected_tags)
     exchange.text = None if text is None else text_to_send(text)
     if incoming.handling is Handling.SHADOW:
@@ -148,6 +158,13 @@ def record(gateway: Gateway, exchange: Exchange) -> None:
         gateway.routing.shadow.submit(exchange)
     else:
         gateway.decision_log.write(exchange)
+
+
+def _arm(request: web.Request, gateway: Gateway, body: JsonBody) -> Arm:
+    upstreams = gateway.upstreams
+    client = authorize(request, upstreams.client_keys) if upstreams.shares_by_key else None
+    kept_together = client.encode() if client else conversation_key(request.headers, body.raw)
+    return arm_of(kept_together, upstreams.share)
 
 
 def _loggable(model: str | None, gateway: Gateway) -> str | None:

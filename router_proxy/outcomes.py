@@ -14,6 +14,7 @@ class Outcome(StrEnum):
     EXPLICIT = "explicit"
     OFF = "off"
     SHADOW = "shadow"
+    CONTROL = "control"
     NO_TEXT = "no_text"
     FAILOPEN_TIMEOUT = "failopen_timeout"
     FAILOPEN_ERROR = "failopen_error"

@@ -81,10 +81,16 @@ class UpstreamForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class UpstreamsForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of the requests that ask for routing, `share` per cent are routed, the same ones every time; the others are the
+    control arm and go to the abstain target undecided. `share_by` says what stays in one arm.
+    """
+
     upstreams: Annotated[dict[str, UpstreamForm], msgspec.Meta(min_length=1)]
     client_keys_env: tuple[VariableName, ...] = ()
     on_classifier_error: Literal["abstain", "reject"] = "abstain"
     limits: Limits = Limits()
+    share: Annotated[float, msgspec.Meta(ge=0, le=100)] = 100
+    share_by: Literal["conversation", "key"] = "conversation"
 
 
 def load_upstreams(file: Path) -> UpstreamsForm:
@@ -99,6 +105,8 @@ def _check_meaning(form: UpstreamsForm, file: str) -> None:
         raise ConfigurationInvalid(file, f"$.upstreams.{ALIAS}: this name is the alias that asks for routing")
     if form.limits.in_flight_per_key is not None and not form.client_keys_env:
         raise ConfigurationInvalid(file, "$.limits.in_flight_per_key: expected keys in client_keys_env, got none")
+    if form.share_by == "key" and not form.client_keys_env:
+        raise ConfigurationInvalid(file, "$.share_by: expected keys in client_keys_env for `key`, got none")
     if form.limits.all_bodies_bytes < 2 * form.limits.body_bytes:
         raise ConfigurationInvalid(file, "$.limits.bodies_mib: expected at least twice body_mib")
     for name, upstream in form.upstreams.items():

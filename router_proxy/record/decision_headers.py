@@ -8,6 +8,8 @@ from .exchange import Exchange
 def decision_headers(exchange: Exchange) -> dict[str, str]:
     """Return the `x-semrouter-*` headers of the answer to a request."""
     values: dict[str, str] = {"x-semrouter-mode": exchange.mode or "unknown", "x-semrouter-outcome": exchange.outcome}
+    if exchange.arm is not None:
+        values["x-semrouter-arm"] = exchange.arm
     if decision := exchange.decision:
         ref = decision.classifier
         values["x-semrouter-target"] = header_text(decision.target)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 
+from router_proxy.request.share import Arm
 from routing_policy.decision import DecisionDocument
 
 from .exchange import Exchange
@@ -37,6 +38,7 @@ class DecisionLine(msgspec.Struct, frozen=True, kw_only=True):
     surface: str | None = None
     mode: str | None = None
     outcome: str
+    arm: Arm | None = None
     target: str | None = None
     requested_model: str | None = None
     rationale: str | None = None
@@ -94,6 +96,7 @@ def line_of(exchange: Exchange) -> DecisionLine:
         surface=exchange.surface,
         mode=exchange.mode,
         outcome=exchange.outcome,
+        arm=exchange.arm,
         target=exchange.target,
         not_judged=exchange.not_judged,
         requested_model=exchange.requested_model,

@@ -8,6 +8,7 @@ from aiohttp import web
 from router_proxy.errors import ClassifierUnavailable, Overloaded, ProxyError, UpstreamTimedOut, UpstreamUnreachable
 from router_proxy.outcomes import Outcome, Verdict
 from router_proxy.request.modes import Mode
+from router_proxy.request.share import Arm
 from router_proxy.upstreams.placement import Choice
 from router_proxy.upstreams.upstreams import Endpoint, Upstream
 from routing_policy.decision import DecisionDocument
@@ -26,6 +27,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     mode: Mode | None = None
     requested_model: str | None = None
     outcome: Outcome = Outcome.INVALID
+    arm: Arm | None = None  # which side of a share this request is on; None where everybody is routed
     decision: DecisionDocument | None = None
     cached: bool = False
     target: str | None = None  # the target's name where one was decided on, else the model asked for

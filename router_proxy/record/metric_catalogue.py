@@ -37,6 +37,11 @@ REQUESTS = Metric(
     meaning="Requests on routed surfaces by how they ended; each counts once.",
     labels=("surface", "mode", "outcome", "upstream"),
 )
+ARMS = Metric(
+    name="semrouter_arm_requests_total",
+    meaning="Requests that asked for routing while a share is set, by arm (routed, control) and how the upstream did.",
+    labels=("arm", "upstream"),
+)
 FIRST_BYTE = Metric(
     name="semrouter_first_byte_seconds",
     meaning="From a request's arrival to the first byte of its answer.",
@@ -118,6 +123,7 @@ REFUSED = Metric(name="semrouter_configuration_refused", meaning="1 while the fi
 COUNTERS = (
     DECISIONS,
     REQUESTS,
+    ARMS,
     UPSTREAM,
     CACHE,
     CANARY_ROUNDS,

@@ -119,6 +119,8 @@ class Metrics:
             exchange.outcome,
             exchange.upstream_result,
         ).inc()
+        if exchange.arm is not None:
+            self._counter(catalogue.ARMS.name, exchange.arm, exchange.upstream_result).inc()
         self.upstreams_asked(exchange)
         if exchange.first_byte_seconds is not None:
             self._histogram(catalogue.FIRST_BYTE.name, exchange.surface).observe(exchange.first_byte_seconds)

@@ -224,6 +224,8 @@ class Upstreams:
             for variable in form.client_keys_env
         }
         self.limits = form.limits
+        self.share = form.share
+        self.shares_by_key = form.share_by == "key"
         self.rejects_on_classifier_error = form.on_classifier_error == "reject"
 
     def endpoints_by_place(self) -> dict[tuple[str, str], Endpoint]:

@@ -45,6 +45,11 @@ async def shadow(proxy: Proxy, _: StandInTriton) -> Answer:
     return await proxy.chat(EASY, model=REASONING, mode="shadow")
 
 
+async def control(proxy: Proxy, _: StandInTriton) -> Answer:
+    proxy.gateway.upstreams.share = 0
+    return await proxy.chat(HARD)
+
+
 async def no_text(proxy: Proxy, _: StandInTriton) -> Answer:
     return await proxy.chat(" ")
 
@@ -82,7 +87,7 @@ async def invalid(proxy: Proxy, _: StandInTriton) -> Answer:
 
 
 BRING_ABOUT: list[Callable[[Proxy, StandInTriton], Awaitable[Answer]]] = [
-    *(routed, abstained, explicit, off, shadow, no_text),
+    *(routed, abstained, explicit, off, shadow, control, no_text),
     *(failopen_timeout, failopen_error, failopen_overload, capped, rejected, invalid),
 ]
 GOES_TO = {
