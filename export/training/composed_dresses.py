@@ -5,6 +5,7 @@ Hand-written dresses teach what people write; these teach that layout, number an
 
 import json
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -44,7 +45,13 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     passages: list[str]
 
 
+Grammar = dict[str, list[str]]
+
 WORDS = msgspec.json.decode(Path(__file__).with_name("dress_words.json").read_bytes(), type=Words)
+
+GRAMMARS = msgspec.json.decode(
+    Path(__file__).with_name("wish_grammars.json").read_bytes(), type=dict[str, Grammar]
+)  # by language; "sentences" have slots that are filled from the other lists
 
 
 def wishes(dresses: Sequence[Dress]) -> list[str]:
@@ -60,13 +67,48 @@ def wishes(dresses: Sequence[Dress]) -> list[str]:
 
 
 def composed(text: str, sentences: Sequence[str], rng: random.Random) -> str:
-    """Return `text` with a list of some of `sentences`, a header, passages, tags or earlier turns around it."""
-    composers = (_listed(sentences), _listed(sentences), _headed, _after_passages, _tagged, _in_chat)
+    """Return `text` with a wish, a list of some of `sentences`, a header, passages, tags or earlier turns around it."""
+    composers = (
+        _wished,
+        _wished,
+        _wished,
+        _wished,
+        _listed(sentences),
+        _listed(sentences),
+        _headed,
+        _after_passages,
+        _tagged,
+        _in_chat,
+    )
     return rng.choice(composers)(text, rng)
 
 
+def made_up_wish(rng: random.Random) -> str:
+    """Return a wish about the answer, one of many thousands: half of them in English."""
+    grammar = GRAMMARS["en"] if rng.random() < 1 / 2 else rng.choice(list(GRAMMARS.values()))
+    sentence = re.sub(r"\{(\w+)\}", lambda slot: _fill(grammar, slot[1], rng), rng.choice(grammar["sentences"]))
+    return sentence[0].upper() + sentence[1:] if rng.random() < 2 / 3 else sentence
+
+
+def _fill(grammar: Grammar, slot: str, rng: random.Random) -> str:
+    """Return one filling of the slot; one whose name begins with a capital begins a sentence."""
+    filling = rng.choice(grammar[slot.lower()])
+    return filling[0].upper() + filling[1:] if slot[0].isupper() else filling
+
+
+def _wished(text: str, rng: random.Random) -> str:
+    wish = made_up_wish(rng)
+    gap = rng.choice((" ", "\n", "\n\n", " - "))
+    return f"{wish}{gap}{text}" if rng.random() < 0.4 else f"{text}{gap}{wish}"  # noqa: PLR2004 - more often after it
+
+
 def _listed(sentences: Sequence[str]) -> Composer:
-    return lambda text, rng: _beside(text, _wish_list(rng.sample(sentences, rng.randint(2, 6)), rng), rng)
+    def dress(text: str, rng: random.Random) -> str:
+        chosen = rng.sample(sentences, rng.randint(1, 3)) + [made_up_wish(rng) for _ in range(rng.randint(0, 3))]
+        rng.shuffle(chosen)
+        return _beside(text, _wish_list(chosen, rng), rng)
+
+    return dress
 
 
 def _wish_list(chosen: list[str], rng: random.Random) -> str:

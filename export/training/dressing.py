@@ -8,7 +8,7 @@ from export.recipe.dresses import Dress
 from .composed_dresses import composed, wishes
 
 LAYERS = (1, 1, 1, 2, 2, 3, 4)  # how many dresses a prompt wears, each as likely
-COMPOSED_SHARE = 0.35  # of the dresses
+COMPOSED_SHARE = 0.5  # of the dresses
 
 
 def dressed(texts: Sequence[str], dresses: Sequence[Dress], seed: int) -> list[str]:

@@ -30,7 +30,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     topic_share: float = 0.5
     vector_share: float = 0.5
     taught_share: float = 0.6  # of the loss that follows the teacher instead of the label
-    pair_share: float = 1.0  # of the distance between the scores of a prompt and of its dressed copy
+    pair_share: float = 2.0  # of the distance between the scores of a prompt and of its dressed copy
 
 
 class Taught(msgspec.Struct, frozen=True):
