@@ -1,4 +1,6 @@
 import json
+import random
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -6,7 +8,7 @@ import pytest
 
 from export.errors import TrainingDataInvalid
 from export.recipe.dresses import HELD_OUT_DRESSES, PLACE, TRAINING_DRESSES, read_dresses
-from export.training.composed_dresses import wishes
+from export.training.composed_dresses import made_up_wish, wishes
 from export.training.dressing import dressed
 
 TEXTS = [f"Is {number} a prime number, and why? {{not a place}}" for number in range(200)]
@@ -57,6 +59,20 @@ def test_lists_of_wishes_are_made_of_dresses_in_one_line() -> None:
 
     assert len(sentences) > 100
     assert not [sentence for sentence in sentences if "\n" in sentence or PLACE in sentence]
+
+
+def test_made_up_wishes_are_no_held_out_dresses() -> None:
+    rng = random.Random(0)
+    held = {words(dress.template.replace(PLACE, "")) for dress in read_dresses(HELD_OUT_DRESSES)}
+
+    made_up = {words(made_up_wish(rng)) for _ in range(50_000)}
+
+    assert len(made_up) > 10_000
+    assert not made_up & held
+
+
+def words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def test_no_two_dresses_are_alike() -> None:
