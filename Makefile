@@ -38,7 +38,7 @@ bench: .venv/.ready-test  ## Measure speed beside peers and the machine's limit 
 cards: .venv/.ready-test  ## Measure the bundled classifiers on the shipped prompts and write docs/cards
 	@for version in $(wildcard model_repository/*_classifier/[0-9]*); do \
 		card=docs/cards/$$(basename $$(dirname $$version))-$$(basename $$version); \
-		$(bin)/semrouter eval $$version --json $$card.json > /dev/null && \
+		$(bin)/semrouter eval $$version --dress-prompts 30 --json $$card.json > /dev/null && \
 		$(bin)/semrouter bundle card $$version --evaluation $$card.json > $$card.md || exit 1; \
 	done
 

@@ -20,7 +20,7 @@ async def test_a_prompt_typed_into_the_page_is_judged_by_the_bundled_classifier(
 
         assert await page.text("#verdict .target") == DEEPSEEK
         assert await page.evaluate("document.querySelectorAll('.bars tr').length") == 2
-        assert "reasoning_classifier version 2" in await page.text("#details")
+        assert "reasoning_classifier version 3" in await page.text("#details")
         assert " seen of " in await page.text("#details")
         assert f"{LLAMA}\tup" in await page.text("#upstreams")
         assert page.complaints == []

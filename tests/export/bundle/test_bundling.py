@@ -79,7 +79,7 @@ def test_every_precision_passes_its_gate_and_keeps_the_interface(
 
 
 def test_the_gate_looks_at_a_thousand_prompts_of_every_length() -> None:
-    shipped = read_tokenizer(CHECKOUT / "model_repository" / "reasoning_classifier" / "1" / "tokenizer.json")
+    shipped = read_tokenizer(CHECKOUT / "model_repository" / "reasoning_classifier" / "3" / "tokenizer.json")
     prompts = tokenize_prompts(shipped, gate_prompts(["mine"]), [32, 64, 128, 256])
 
     lengths = sorted(len(ids) for ids in prompts.ids)

@@ -46,7 +46,7 @@ def test_every_bucket_is_warmed_up_with_nothing_masked(described: Bundle) -> Non
 @pytest.mark.parametrize("name", ["reasoning_classifier", "topic_classifier"])
 def test_the_shipped_configuration_is_the_one_install_would_write(name: str) -> None:
     shipped = CHECKOUT / "model_repository" / name
-    bundle = read_bundle(shipped / "1")
+    bundle = read_bundle(shipped / "3")
 
     assert parse_config((shipped / "config.pbtxt").read_text()) == parse_config(classifier_config(name, bundle))
     assert (shipped / "warmup" / "ones").read_bytes() == warmup_mask(bundle)

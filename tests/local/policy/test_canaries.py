@@ -18,14 +18,15 @@ SHIPPED = CHECKOUT / "model_repository"
 
 @pytest.mark.parametrize("name", ["reasoning_classifier", "topic_classifier"])
 def test_a_bundles_clear_texts_become_canaries_that_the_proxy_loads(name: str, tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["canaries", str(SHIPPED / name / "1")])
+    result = CliRunner().invoke(main, ["canaries", str(SHIPPED / name / "3")])
 
     assert result.exit_code == 0, result.output
     file = tmp_path / "canaries.yaml"
     file.write_text(result.output, encoding="utf-8")
     [(classifier, known)] = load_canaries(file).canaries.items()
-    shipped = load_canaries(CHECKOUT / "configs" / "canaries.yaml").canaries[name + "/1"]
-    assert classifier == f"{name}/1"
+    bundled = f"{name}/3/{read_bundle(SHIPPED / name / '3').revision}"
+    shipped = load_canaries(CHECKOUT / "configs" / "canaries.yaml").canaries[bundled]
+    assert classifier == f"{name}/3"
     assert {canary.text: canary.winner for canary in shipped}.items() <= {
         canary.text: canary.winner for canary in known
     }.items()
@@ -34,7 +35,7 @@ def test_a_bundles_clear_texts_become_canaries_that_the_proxy_loads(name: str, t
 def test_close_calls_are_left_out() -> None:
     scores = {"a clear one": {"x": 0.1, "y": 0.9}, "a close one": {"x": 0.45, "y": 0.55}}
     bundle = msgspec.structs.replace(
-        read_bundle(SHIPPED / "reasoning_classifier" / "1"),
+        read_bundle(SHIPPED / "reasoning_classifier" / "3"),
         canaries=[Canary(text=text, scores=each) for text, each in scores.items()],
     )
 
