@@ -18,8 +18,8 @@ from router_proxy.routing.triton_call import text_to_send
 from router_proxy.upstreams.placement import Plan, as_asked, as_named, continued, place
 from router_proxy.upstreams.stored_responses import Holder
 from router_proxy.upstreams.upstreams import Upstream
+from routing_policy.names import ALIAS
 from routing_policy.policy import Target
-from routing_policy.policy_file import ALIAS
 
 from .admission import Place, authorize
 from .errors import ProxyError, RequestInvalid, RouteUnknown

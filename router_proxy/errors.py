@@ -14,13 +14,15 @@
 ├ UpstreamUnreachable   502
 └ UpstreamTimedOut      504
 ClassifierFailed             no decision from Triton; never reaches the caller as such
-ConfigurationInvalid         at start or reload: the place and the reason
+ConfigurationInvalid         at start or reload: each problem with its place and the reason
 """
 
 from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
+
+from routing_policy.problem import Problem, summary
 
 from .outcomes import Outcome
 
@@ -44,10 +46,11 @@ _ANTHROPIC_TYPES = {
 
 
 class ConfigurationInvalid(Exception):
-    """A setting or an upstreams file that must not be served."""
+    """A setting or a file that must not be served: all that is wrong with it."""
 
-    def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"{place}: {reason}")
+    def __init__(self, problem: Problem, *more: Problem) -> None:
+        self.problems = (problem, *more)
+        super().__init__(summary(self.problems))
 
 
 class ClassifierFailed(Exception):

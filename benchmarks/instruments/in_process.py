@@ -13,9 +13,9 @@ import onnxruntime as ort
 from benchmarks.table.rounds import summary
 from export.bundle.checkpoints import load_tokenizer
 from export.classifier.inference import pad_batch
-from export.repository.installation import installed_versions
 from routing_policy.bundle import MODEL_FILE, read_bundle
 from routing_policy.clipping import clip_text, pad_length
+from routing_policy.versions import served_versions
 
 _WARM_CALLS = 20
 
@@ -73,8 +73,9 @@ class InProcess:
 
 
 def newest_version(classifier: Path) -> Path:
-    """Return the directory of the version that Triton serves from a repository where none is withdrawn."""
-    return installed_versions(classifier.parent, classifier.name)[-1].directory
+    """Return the directory of the newest version that Triton serves."""
+    versions = served_versions(classifier)
+    return versions[max(versions)]
 
 
 def served_threads(classifier: Path) -> int:

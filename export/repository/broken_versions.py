@@ -8,14 +8,14 @@ import json
 import shutil
 from pathlib import Path
 
-BROKEN = ".broken"
+from routing_policy.versions import VersionName, served_versions
 
 
 def set_aside_broken_versions(repository: Path) -> list[str]:
     """Rename broken versions out of Triton's sight, and say of each why; the last one of a model is left to Triton."""
     told = []
     for model in sorted(entry for entry in repository.iterdir() if entry.is_dir()):
-        versions = sorted((each for each in model.iterdir() if each.name.isdecimal()), key=lambda each: int(each.name))
+        versions = list(served_versions(model).values())
         problems = {version: problem for version in versions if (problem := _problem(version))}
         if len(problems) < len(versions):
             told += [_set_aside(version, problem) for version, problem in problems.items()]
@@ -23,7 +23,7 @@ def set_aside_broken_versions(repository: Path) -> list[str]:
 
 
 def _set_aside(version: Path, problem: str) -> str:
-    aside = version.with_name(f".{version.name}{BROKEN}")
+    aside = version.with_name(str(VersionName(int(version.name), "broken")))
     shutil.rmtree(aside, ignore_errors=True)
     version.rename(aside)
     return f"{version.parent.name} version {version.name} is not served, its files are now in {aside}: {problem}"

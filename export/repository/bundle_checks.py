@@ -12,7 +12,7 @@ from export.errors import BundleRejected, GraphUnusable, TokenizerUnusable
 from export.evaluation.dress_gate import objection_to_dress
 from routing_policy.bundle import Bundle
 from routing_policy.errors import BundleInvalid
-from routing_policy.policy_checks import label_errors
+from routing_policy.policy_checks import label_problems
 from routing_policy.policy_file import load_policy
 
 # fp16 on a GPU and int8 on another CPU move a score by some thousandths; other weights move it by tenths.
@@ -36,8 +36,8 @@ def check_bundle(directory: Path) -> Bundle:
 def check_policy(directory: Path, labels: list[str], classifier: str, file: Path) -> None:
     """Raise BundleRejected when the policy in `file` is decided by `classifier` and needs a label it would lack."""
     policy = load_policy(file)
-    if policy.classifier == classifier and (errors := label_errors(policy, labels)):
-        raise BundleRejected(str(directory), str(errors[0]))
+    if policy.classifier == classifier and (problems := label_problems(policy, labels)):
+        raise BundleRejected(str(directory), str(problems[0]))
 
 
 def first_objection(classifier: Classifier) -> str | None:

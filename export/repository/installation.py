@@ -15,6 +15,7 @@ from export.classifier.inference import open_session, run_logits
 from export.errors import BundleRejected, ExportError, GraphUnusable, TritonRefused, VersionNotFound
 from routing_policy.bundle import BUNDLE_FILE, MODEL_FILE, TOKENIZER_FILE, Bundle, read_bundle
 from routing_policy.errors import BundleInvalid
+from routing_policy.versions import VersionName, version_directories
 
 from .bundle_checks import check_bundle
 from .triton_config import (
@@ -33,7 +34,6 @@ from .triton_config import (
 SETTLE_SECONDS = 2.0
 # Triton starts a Python stub through a shell, with the path unquoted.
 _MODEL_NAME = re.compile(r"^[A-Za-z0-9_-]+$")
-_VERSION_ENTRY = re.compile(r"^(?P<hidden>\.?)(?P<number>\d+)(?:\.(?P<state>tmp|withdrawn))?$")
 
 # Tells Triton to load a classifier's versions again; raises TritonRefused.
 # (version directory) makes the copy of its graph that a GPU is served
@@ -85,8 +85,11 @@ def rollback(
 
 def installed_versions(repository: Path, name: str) -> list[InstalledVersion]:
     """Return the versions of classifier `name`, withdrawn ones included, in the order of their numbers."""
-    found = [_read_version(entry, name) for entry in _entries(repository / name)]
-    return sorted((version for version in found if version is not None), key=lambda version: version.version)
+    return [
+        _read_version(entry, version, name)
+        for version, entry in version_directories(repository / name).items()
+        if version.state in {"served", "withdrawn"}
+    ]
 
 
 def classifier_names(repository: Path) -> list[str]:
@@ -158,8 +161,8 @@ def _misfit(graph: Path, config_content: str) -> str | None:
 def _copy_version(source: Path, classifier: Path, make_copy: MakeCopy | None) -> int:
     """Copy under a name Triton ignores, sync, rename: the version appears whole or not at all."""
     with _locked(classifier):
-        version = 1 + max((int(_parse(entry)["number"]) for entry in _entries(classifier)), default=0)
-        unfinished = classifier / f".{version}.tmp"
+        version = 1 + max((name.number for name in version_directories(classifier)), default=0)
+        unfinished = classifier / str(VersionName(version, "tmp"))
         unfinished.mkdir()
         try:
             for name in (MODEL_FILE, TOKENIZER_FILE, BUNDLE_FILE):
@@ -200,34 +203,20 @@ def _load_or_withdraw(classifier: Path, version: int, load: LoadModel) -> None:
 
 
 def _withdraw(version: Path) -> None:
-    version.rename(version.with_name(f".{version.name}.withdrawn"))
+    version.rename(version.with_name(str(VersionName(int(version.name), "withdrawn"))))
     _sync(version.parent)
 
 
-def _entries(classifier: Path) -> list[Path]:
-    if not classifier.is_dir():
-        return []
-    return [entry for entry in classifier.iterdir() if entry.is_dir() and _VERSION_ENTRY.match(entry.name)]
-
-
-def _parse(entry: Path) -> dict[str, str]:
-    match = _VERSION_ENTRY.match(entry.name)
-    return match.groupdict() if match else {}
-
-
-def _read_version(entry: Path, name: str) -> InstalledVersion | None:
-    parts = _parse(entry)
-    if parts["state"] == "tmp":
-        return None
+def _read_version(entry: Path, version: VersionName, classifier: str) -> InstalledVersion:
     try:
         bundle = read_bundle(entry)
     except BundleInvalid:
         bundle = None
     return InstalledVersion(
-        classifier=name,
-        version=int(parts["number"]),
+        classifier=classifier,
+        version=version.number,
         directory=entry,
-        withdrawn=parts["state"] == "withdrawn",
+        withdrawn=version.state == "withdrawn",
         bundle=bundle,
     )
 

@@ -4,8 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
+from routing_policy.versions import VersionName, read_version_name, served_versions
+
 ROUTER = "semantic_router"
-WITHDRAWN = ".withdrawn"
 RECORD = ".shipped.json"  # of each version number that came from the checkout, the revision it had
 
 
@@ -33,7 +34,7 @@ def advice_on(left_out: Path) -> str:
 
 
 def models_with_versions(repository: Path) -> list[str]:
-    return sorted({version.parent.name for version in repository.glob("*/*") if version.name.isdecimal()})
+    return sorted(model.name for model in repository.iterdir() if served_versions(model))
 
 
 def _refresh_classifier(source: Path, copy: Path) -> list[Path]:
@@ -44,9 +45,9 @@ def _refresh_classifier(source: Path, copy: Path) -> list[Path]:
         target = copy / entry.name
         if entry.is_file():
             shutil.copy2(entry, target)
-        elif not entry.name.isdecimal():
+        elif (version := read_version_name(entry.name)) is None:
             _replace(target, entry)
-        elif (copy / f".{entry.name}{WITHDRAWN}").exists():
+        elif (copy / str(VersionName(version.number, "withdrawn"))).exists():
             continue
         elif _revision(target) in {None, _revision(entry), record.get(entry.name)}:
             _replace(target, entry)

@@ -10,6 +10,7 @@ from local.errors import NoCanaries
 from router_proxy.configuration.canaries_file import CanariesForm, CanaryForm
 from routing_policy.bundle import Bundle, read_bundle
 from routing_policy.errors import BundleInvalid
+from routing_policy.versions import served_versions
 
 # Close calls are left out: they may fall either way on another machine, or under another policy.
 _CLEAR_SCORE = 0.8
@@ -20,7 +21,7 @@ _CLEAR_SCORE = 0.8
 def canaries(directory: Path) -> None:
     """Print canaries for the installed bundle in DIRECTORY, such as .run/model_repository/my_classifier/2."""
     version = directory.resolve()
-    if not version.name.isdigit():
+    if version not in served_versions(version.parent).values():
         raise NoCanaries(f"{directory}: expected NAME/VERSION in a model repository")
     try:
         bundle = read_bundle(version)

@@ -18,12 +18,13 @@ from local.stack.stack import CHECKOUT
 from routing_policy.errors import PolicyInvalid
 from routing_policy.explanation import explain
 from routing_policy.policy import Policy
-from routing_policy.policy_checks import label_errors
+from routing_policy.policy_checks import label_problems
 from routing_policy.policy_file import load_cases, load_policy
 from routing_policy.policy_forms import CaseForm
+from routing_policy.problem import Problem
 
 from .cases import CaseResult, Verdict, case_name, complete_scores, parse_scores, run_case
-from .lint import Finding, lint_policy, lint_upstreams
+from .lint import lint_policy, lint_upstreams, shown
 from .live_scores import LiveScores
 from .schemas import write_schemas
 from .text import explanation_lines
@@ -75,12 +76,12 @@ def lint(*, files: tuple[Path, ...], strict: bool, upstreams: Path, repository: 
     """Make the checks of serving on policy FILES (default: SEMROUTER_CONFIG, else those in configs/)."""
     served = lint_upstreams(_shown(upstreams))
     repositories = [repository] if repository else [_shown(INSTALLED), _shown(SHIPPED)]
-    findings = [*served.findings]
+    problems = [*served.problems]
     for file in files or map(_shown, SHIPPED_POLICIES):
-        findings += lint_policy(file, served, repositories)
-    for finding in findings:
-        click.echo(finding)
-    _refuse(findings, strict=strict)
+        problems += lint_policy(file, served, repositories)
+    for problem in problems:
+        click.echo(shown(problem))
+    _refuse(problems, strict=strict)
 
 
 def _shown(path: Path) -> Path:
@@ -89,9 +90,9 @@ def _shown(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _refuse(findings: list[Finding], *, strict: bool) -> None:
-    errors = sum(finding.severity == "error" for finding in findings)
-    warnings = len(findings) - errors
+def _refuse(problems: list[Problem], *, strict: bool) -> None:
+    errors = sum(problem.severity == "error" for problem in problems)
+    warnings = len(problems) - errors
     if errors or (strict and warnings):
         raise PolicyRefused(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}")
 
@@ -175,8 +176,8 @@ async def _ask(live: LiveScores, policy: Policy, text: str) -> dict[str, float]:
 async def _live_scores(live: LiveScores, policy: Policy, text: str) -> dict[str, float]:
     """Score `text` by the classifier in use, which must have the labels that the policy needs."""
     scores = await live.score(text)
-    for error in label_errors(policy, list(scores)):
-        raise PolicyRefused(str(error))
+    for problem in label_problems(policy, list(scores)):
+        raise PolicyRefused(str(problem))
     return scores
 
 

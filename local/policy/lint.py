@@ -1,9 +1,8 @@
 """Every check that a policy passes before it is served, made at once and with line numbers, and what to warn about."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import yaml
@@ -11,131 +10,104 @@ import yaml
 from router_proxy.configuration.upstreams_file import load_upstreams
 from router_proxy.errors import ConfigurationInvalid
 from routing_policy.bundle import Bundle, read_bundle
-from routing_policy.errors import BundleInvalid, PolicyInvalid
+from routing_policy.errors import BundleInvalid, FileInvalid, PolicyInvalid
 from routing_policy.keywords import KEYWORD
 from routing_policy.policy import Policy
-from routing_policy.policy_checks import label_errors, policy_warnings, softmax_warnings, target_errors
-from routing_policy.policy_file import load_cases, parse_policy, read_policy_file
-
-Severity = Literal["error", "warning"]
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    file: str
-    line: int
-    severity: Severity
-    path: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.severity}: {self.path}: {self.reason}"
+from routing_policy.policy_checks import label_problems, policy_warnings, softmax_warnings, target_problems
+from routing_policy.policy_file import load_cases, load_policy
+from routing_policy.problem import Problem
+from routing_policy.versions import served_versions
+from routing_policy.yaml_document import read_file
 
 
 class Upstreams(msgspec.Struct, frozen=True, kw_only=True):
-    """The models an upstreams file serves; None where the file itself has findings."""
+    """The models an upstreams file serves; None where the file itself has problems."""
 
     file: Path
     models: list[str] | None
-    findings: list[Finding]
+    problems: list[Problem]
 
 
 def lint_upstreams(file: Path) -> Upstreams:
     """Check an upstreams file by itself and list the models it serves."""
     try:
-        return Upstreams(file=file, models=list(load_upstreams(file).upstreams), findings=[])
+        return Upstreams(file=file, models=list(load_upstreams(file).upstreams), problems=[])
     except ConfigurationInvalid as exc:
-        path, reason = _path_and_reason(str(exc).removeprefix(f"{file}: "))
-        data = file.read_bytes() if file.is_file() else b""
-        return Upstreams(
-            file=file, models=None, findings=[_finding(data, "error", PolicyInvalid(str(file), path, reason))]
-        )
+        return Upstreams(file=file, models=None, problems=_by_line(file, exc.problems))
 
 
-def lint_policy(file: Path, upstreams: Upstreams, repositories: Sequence[Path]) -> list[Finding]:
+def lint_policy(file: Path, upstreams: Upstreams, repositories: Sequence[Path]) -> list[Problem]:
     """Check the policy in `file` by itself, against the models served and against its classifier.
 
     The classifier is the one installed in the first of `repositories` that has any version of it.
     """
-    data = b""
     try:
-        data = read_policy_file(file)
-        policy = parse_policy(data, str(file))
+        policy = load_policy(file)
     except PolicyInvalid as exc:
-        return [_finding(data, "error", exc)]
-    errors, warnings = _against_classifier(policy, repositories)
+        return _by_line(file, exc.problems)
+    problems = [*_against_classifier(policy, repositories), *policy_warnings(policy)]
     if upstreams.models is not None:
-        errors += target_errors(policy, upstreams.models, str(upstreams.file))
-    warnings += [_invalid(policy, warning) for warning in policy_warnings(policy)]
-    findings = [
-        *(_finding(data, "error", error) for error in errors),
-        *(_finding(data, "warning", warning) for warning in warnings),
-    ]
-    return sorted(findings, key=lambda finding: finding.line)
+        problems += target_problems(policy, upstreams.models, str(upstreams.file))
+    return _by_line(file, problems)
 
 
-def _against_classifier(
-    policy: Policy, repositories: Sequence[Path]
-) -> tuple[list[PolicyInvalid], list[PolicyInvalid]]:
+def _against_classifier(policy: Policy, repositories: Sequence[Path]) -> list[Problem]:
     if policy.classifier == KEYWORD:
-        return [], []
+        return []
     try:
         installed = (_installed_bundle(repository / policy.classifier) for repository in repositories)
         bundle = next(filter(None, installed), None)
     except BundleInvalid as exc:
-        return [PolicyInvalid(policy.file, "$.classifier", str(exc))], []
+        return [Problem(file=policy.file, path="$.classifier", reason=str(exc))]
     if bundle is None:
         places = " or ".join(map(str, repositories))
         reason = f"labels were not checked: no version of {policy.classifier} in {places}"
-        return [], [PolicyInvalid(policy.file, "$.classifier", reason)]
-    warnings = [*_labels_of_tests(policy, bundle.labels)]
+        return [Problem(file=policy.file, path="$.classifier", reason=reason, severity="warning")]
+    problems = [*label_problems(policy, bundle.labels), *_labels_of_tests(policy, bundle.labels)]
     if bundle.problem_type == "single_label_classification":
-        warnings += [_invalid(policy, warning) for warning in softmax_warnings(policy)]
-    return label_errors(policy, bundle.labels), warnings
+        problems += softmax_warnings(policy)
+    return problems
 
 
 def _installed_bundle(classifier: Path) -> Bundle | None:
-    versions = [entry for entry in classifier.glob("*") if entry.is_dir() and entry.name.isdecimal()]
-    return read_bundle(max(versions, key=lambda entry: int(entry.name))) if versions else None
+    versions = served_versions(classifier)
+    return read_bundle(versions[max(versions)]) if versions else None
 
 
-def _labels_of_tests(policy: Policy, labels: list[str]) -> Iterator[PolicyInvalid]:
+def _labels_of_tests(policy: Policy, labels: list[str]) -> Iterator[Problem]:
     for index, case in enumerate(load_cases(Path(policy.file))):
         for label in case.scores or ():
             if label not in labels:
                 expected = f"expected a label of {policy.classifier} {sorted(labels)}, got {label!r}"
-                yield PolicyInvalid(policy.file, f"$.tests[{index}].scores.{label}", expected)
+                path = f"$.tests[{index}].scores.{label}"
+                yield Problem(file=policy.file, path=path, reason=expected, severity="warning")
 
 
-def _invalid(policy: Policy, message: str) -> PolicyInvalid:
-    return PolicyInvalid(policy.file, *_path_and_reason(message))
+def shown(problem: Problem) -> str:
+    """Return a problem as compilers write theirs."""
+    return f"{problem.file}:{problem.line}: {problem.severity}: {problem.path}: {problem.reason}"
 
 
-def _path_and_reason(message: str) -> tuple[str, str]:
-    """Split `$.path: reason`, or msgspec's `reason - at $.path`."""
-    if named := re.fullmatch(r"(?s)(\$\S*): (.*)", message):
-        return named[1], named[2]
-    reason, _, path = message.partition(" - at ")
-    return path or "$", reason
+def _by_line(file: Path, problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems of a file with the lines to look at, in their order."""
+    document = _document(file)
+    placed = [
+        msgspec.structs.replace(problem, line=problem.line or line_of(document, problem.path)) for problem in problems
+    ]
+    return sorted(placed, key=lambda problem: problem.line or 0)
 
 
-def _finding(data: bytes, severity: Severity, problem: PolicyInvalid) -> Finding:
-    line = line_of(data, problem.path, problem.reason)
-    return Finding(file=problem.file, line=line, severity=severity, path=problem.path, reason=problem.reason)
+def _document(file: Path) -> yaml.Node | None:
+    """Return the file as nodes with their lines; None where it cannot be read as YAML."""
+    try:
+        return yaml.compose(read_file(file), Loader=yaml.SafeLoader)
+    except (FileInvalid, yaml.YAMLError, ValueError, RecursionError):
+        return None
 
 
-def line_of(data: bytes, path: str, reason: str) -> int:
-    """Return the line to show for an error at `path`, counted from 1; the nearest parent's where the path ends early.
-
-    YAML that cannot be read has no paths: then the line that `reason`, PyYAML's own message, names last.
-    """
-    if reason.startswith(("is not valid YAML", "cannot be read", "is empty")):
-        return int((re.findall(r"line (\d+)", reason) or [1])[-1])
-    node = yaml.compose(data, Loader=yaml.SafeLoader)
-    if node is None:
-        return 1
-    if unknown := re.search(r"unknown field (\S+)$", reason):
-        path = f"{path}.{unknown[1]}"
-    return _line(node, path.removeprefix("$")) + 1
+def line_of(document: yaml.Node | None, path: str) -> int:
+    """Return the line to show for an error at `path`; the nearest parent's where the path ends early."""
+    return 1 if document is None else _line(document, path.removeprefix("$")) + 1
 
 
 def _line(node: yaml.Node, path: str) -> int:

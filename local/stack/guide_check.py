@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from routing_policy.policy_file import ALIAS
+from routing_policy.names import ALIAS
 
 REASONING_PROMPT = "Prove that the square root of 2 is irrational. Show each step."
 GENERAL_PROMPT = "What is the capital of France?"

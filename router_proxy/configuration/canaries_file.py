@@ -6,12 +6,13 @@ from typing import Annotated
 import msgspec
 
 from routing_policy.decision import ClassifierRef
+from routing_policy.policy_forms import END_OF_TEXT
 
 from .yaml_files import load_form
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 # A classifier as x-semrouter-classifier names it: name, name/version or name/version/revision.
-ClassifierName = Annotated[str, msgspec.Meta(pattern="^[^/]+(/[0-9]+(/[^/]+)?)?$")]
+ClassifierName = Annotated[str, msgspec.Meta(pattern="^[^/]+(/[0-9]+(/[^/]+)?)?" + END_OF_TEXT)]
 
 
 class CanaryForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

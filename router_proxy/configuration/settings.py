@@ -10,6 +10,7 @@ import msgspec
 from router_proxy.errors import ConfigurationInvalid
 from router_proxy.request.modes import Mode
 from routing_policy.conversation import INJECTED_TAGS
+from routing_policy.problem import Problem
 
 _PREFIX = "SEMROUTER_"
 _LISTS = frozenset({"SEMROUTER_ALLOWED_MODES", "SEMROUTER_INJECTED_TAGS", "SEMROUTER_CORS_ORIGINS"})
@@ -142,31 +143,36 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     try:
         settings = msgspec.convert(given, Settings, strict=False, dec_hook=_from_text)
     except msgspec.ValidationError as exc:
-        raise ConfigurationInvalid("environment", _reason(exc, given)) from exc
+        raise _wrong(*_variable_and_reason(exc, given)) from exc
     if settings.default_mode not in settings.allowed_modes:
-        raise ConfigurationInvalid(
-            "environment",
-            f"SEMROUTER_DEFAULT_MODE: expected one of SEMROUTER_ALLOWED_MODES, got {settings.default_mode}",
-        )
+        reason = f"expected one of SEMROUTER_ALLOWED_MODES, got {settings.default_mode}"
+        raise _wrong("SEMROUTER_DEFAULT_MODE", reason)
     if settings.decision_log_text and settings.decision_log is None:
-        raise ConfigurationInvalid("environment", "SEMROUTER_DECISION_LOG_TEXT: expected SEMROUTER_DECISION_LOG, too")
+        raise _wrong("SEMROUTER_DECISION_LOG_TEXT", "expected SEMROUTER_DECISION_LOG, too")
     if settings.tracing and importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is None:
-        raise ConfigurationInvalid(
-            "environment", "SEMROUTER_TRACING: expected the packages of pip install 'triton-semantic-router[tracing]'"
-        )
+        raise _wrong("SEMROUTER_TRACING", "expected the packages of pip install 'triton-semantic-router[tracing]'")
     return settings
+
+
+def _wrong(variable: str, reason: str) -> ConfigurationInvalid:
+    return ConfigurationInvalid(Problem(file="environment", path=variable, reason=reason))
 
 
 def _from_text(kind: type, value: str) -> Any:
     return kind(value)
 
 
-def read_secret(environ: Mapping[str, str], variable: str, place: str) -> str:
-    """Return the secret a configuration file names by its variable; the message never holds the value."""
-    secret = environ.get(variable)
-    if not secret:
-        raise ConfigurationInvalid(place, f"expected the environment variable {variable} to be set")
-    return secret
+def read_secret(environ: Mapping[str, str], variable: str, file: Path, path: str) -> str:
+    """Return the secret that `file` names at `path` by its variable; the message never holds the value.
+
+    A line break at its end is none of it: `echo KEY | base64`, put into a Kubernetes secret, leaves one.
+    """
+    secret = environ.get(variable, "").strip()
+    if secret and secret.isprintable():
+        return secret
+    what = "to hold no control characters" if secret else "to be set"
+    reason = f"expected the environment variable {variable} {what}"
+    raise ConfigurationInvalid(Problem(file=str(file), path=path, reason=reason))
 
 
 def settings_table() -> str:
@@ -194,11 +200,11 @@ def _description(kind: Any) -> str:
     return str(kind.extra_json_schema["description"])
 
 
-def _reason(error: msgspec.ValidationError, given: Mapping[str, Any]) -> str:
-    """Turn `Expected `int` - at `$.SEMROUTER_PORT`` into a message that opens with the variable and shows its value."""
+def _variable_and_reason(error: msgspec.ValidationError, given: Mapping[str, Any]) -> tuple[str, str]:
+    """Turn `Expected `int` - at `$.SEMROUTER_PORT`` into the variable and a reason that shows its value."""
     expectation, _, path = str(error).partition(" - at `$.")
     variable = path.rstrip("`").split("[")[0]
     if "enum" in expectation:
-        return f"{variable}: expected one of {', '.join(Mode)}, got {given[variable]!r}"
+        return variable, f"expected one of {', '.join(Mode)}, got {given[variable]!r}"
     expected = expectation.partition(", got")[0].replace("`", "")
-    return f"{variable}: {expected[:1].lower()}{expected[1:]}, got {given[variable]!r}"
+    return variable, f"{expected[:1].lower()}{expected[1:]}, got {given[variable]!r}"

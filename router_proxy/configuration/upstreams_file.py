@@ -1,7 +1,6 @@
 """upstreams.yaml as values: which LLM servers exist, where, and how long to wait for them."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,14 +9,17 @@ from yarl import URL
 
 from router_proxy.errors import ConfigurationInvalid
 from router_proxy.request.headers import NEVER_ASKED, OWN_PREFIX
-from routing_policy.policy_file import ALIAS
+from routing_policy.names import ALIAS
+from routing_policy.policy_forms import END_OF_TEXT, HeaderText
+from routing_policy.problem import Problem
 
+from .endpoint_url import objection_to_url
 from .yaml_files import load_form
 
-EndpointUrl = Annotated[str, msgspec.Meta(pattern="^https?://[^/?#]+(/[^?#]*)?$")]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
-HeaderName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]+$")]
-VariableName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+EndpointUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?" + END_OF_TEXT)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=7 * 24 * 3600)]
+HeaderName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]+" + END_OF_TEXT)]
+VariableName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*" + END_OF_TEXT)]
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,7 +87,7 @@ class UpstreamsForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     control arm and go to the abstain target undecided. `share_by` says what stays in one arm.
     """
 
-    upstreams: Annotated[dict[str, UpstreamForm], msgspec.Meta(min_length=1)]
+    upstreams: Annotated[dict[HeaderText, UpstreamForm], msgspec.Meta(min_length=1)]
     client_keys_env: tuple[VariableName, ...] = ()
     on_classifier_error: Literal["abstain", "reject"] = "abstain"
     limits: Limits = Limits()
@@ -96,57 +98,41 @@ class UpstreamsForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 def load_upstreams(file: Path) -> UpstreamsForm:
     """Read and check upstreams.yaml; ConfigurationInvalid says what is wrong and where."""
     form = load_form(file, UpstreamsForm)
-    _check_meaning(form, str(file))
+    problems = [Problem(file=str(file), path=path, reason=reason) for path, reason in _mistakes(form)]
+    if problems:
+        raise ConfigurationInvalid(*problems)
     return form
 
 
-def _check_meaning(form: UpstreamsForm, file: str) -> None:
+def _mistakes(form: UpstreamsForm) -> Iterator[tuple[str, str]]:
+    """Yield path and reason of whatever the types alone do not refuse."""
     if ALIAS in form.upstreams:
-        raise ConfigurationInvalid(file, f"$.upstreams.{ALIAS}: this name is the alias that asks for routing")
+        yield f"$.upstreams.{ALIAS}", "this name is the alias that asks for routing"
     if form.limits.in_flight_per_key is not None and not form.client_keys_env:
-        raise ConfigurationInvalid(file, "$.limits.in_flight_per_key: expected keys in client_keys_env, got none")
+        yield "$.limits.in_flight_per_key", "expected keys in client_keys_env, got none"
     if form.share_by == "key" and not form.client_keys_env:
-        raise ConfigurationInvalid(file, "$.share_by: expected keys in client_keys_env for `key`, got none")
+        yield "$.share_by", "expected keys in client_keys_env for `key`, got none"
     if form.limits.all_bodies_bytes < 2 * form.limits.body_bytes:
-        raise ConfigurationInvalid(file, "$.limits.bodies_mib: expected at least twice body_mib")
-    for name, upstream in form.upstreams.items():
-        place = f"$.upstreams.{name}"
-        if form.client_keys_env and upstream.auth == "passthrough":
-            raise ConfigurationInvalid(file, f"{place}.auth: passthrough would give away the key of client_keys_env")
-        if upstream.api_key_env and upstream.auth == "passthrough":
-            raise ConfigurationInvalid(file, f"{place}: expected either api_key_env or auth: passthrough, got both")
-        for index, fallback in enumerate(upstream.fallbacks):
-            if fallback == name or fallback not in form.upstreams:
-                raise ConfigurationInvalid(
-                    file, f"{place}.fallbacks[{index}]: expected the name of another upstream, got {fallback!r}"
-                )
-        _check_headers(upstream.forward_headers, f"{place}.forward_headers", file)
-        for index, url in enumerate(upstream.endpoints):
-            if not _has_a_port(url):
-                raise ConfigurationInvalid(
-                    file, f"{place}.endpoints[{index}]: expected a port up to 65535, got {_shown(url)}"
-                )
-            if url.rstrip("/").endswith("/v1"):
-                raise ConfigurationInvalid(
-                    file, f"{place}.endpoints[{index}]: expected the URL without /v1, got {_shown(url)}"
-                )
+        yield "$.limits.bodies_mib", "expected at least twice body_mib"
+    for name in form.upstreams:
+        yield from _upstream_mistakes(form, name)
 
 
-def _shown(url: str) -> str:
-    """Leave out a user and a password."""
-    return re.sub("//[^/]*@", "//", url)
-
-
-def _check_headers(names: Sequence[str], place: str, file: str) -> None:
-    for index, name in enumerate(names):
-        if name.lower() in NEVER_ASKED or name.lower().startswith(OWN_PREFIX):
-            raise ConfigurationInvalid(
-                file, f"{place}[{index}]: {name} is about one connection or written by the proxy itself"
-            )
-
-
-def _has_a_port(url: str) -> bool:
-    try:
-        return URL(url).port is not None
-    except ValueError:
-        return False
+def _upstream_mistakes(form: UpstreamsForm, name: str) -> Iterator[tuple[str, str]]:
+    upstream, place = form.upstreams[name], f"$.upstreams.{name}"
+    if form.client_keys_env and upstream.auth == "passthrough":
+        yield f"{place}.auth", "passthrough would give away the key of client_keys_env"
+    if upstream.api_key_env and upstream.auth == "passthrough":
+        yield place, "expected either api_key_env or auth: passthrough, got both"
+    for index, fallback in enumerate(upstream.fallbacks):
+        if fallback == name or fallback not in form.upstreams:
+            yield f"{place}.fallbacks[{index}]", f"expected the name of another upstream, got {fallback!r}"
+    for index, header in enumerate(upstream.forward_headers):
+        if header.lower() in NEVER_ASKED or header.lower().startswith(OWN_PREFIX):
+            yield f"{place}.forward_headers[{index}]", f"{header} is about one connection or is the proxy's own"
+    for index, endpoint in enumerate(upstream.endpoints):
+        if reason := objection_to_url(endpoint):
+            yield f"{place}.endpoints[{index}]", reason
+        elif URL(endpoint).user is not None and (upstream.api_key_env or upstream.auth == "passthrough"):
+            other = "api_key_env" if upstream.api_key_env else "auth: passthrough"
+            yield f"{place}.endpoints[{index}]", f"expected either {other} or a user in the URL, got both"

@@ -6,8 +6,9 @@ from typing import TypeVar
 import msgspec
 
 from router_proxy.errors import ConfigurationInvalid
-from routing_policy.errors import PolicyInvalid
-from routing_policy.policy_file import parse_yaml
+from routing_policy.errors import FileInvalid
+from routing_policy.forms import convert_form
+from routing_policy.yaml_document import read_document
 
 Form = TypeVar("Form", bound=msgspec.Struct)
 
@@ -15,12 +16,6 @@ Form = TypeVar("Form", bound=msgspec.Struct)
 def load_form(file: Path, form: type[Form]) -> Form:
     """Read `file` as a `form`; ConfigurationInvalid says what is wrong and where."""
     try:
-        document = parse_yaml(file.read_bytes(), str(file))
-    except OSError as exc:
-        raise ConfigurationInvalid(str(file), f"cannot be read: {exc.strerror or exc}") from exc
-    except PolicyInvalid as exc:  # that is what the shared reader of YAML calls any file it cannot read
-        raise ConfigurationInvalid(str(file), exc.reason) from exc
-    try:
-        return msgspec.convert(document, form)
-    except msgspec.ValidationError as exc:
-        raise ConfigurationInvalid(str(file), str(exc).replace("`", "")) from exc
+        return convert_form(read_document(file), form, str(file))
+    except FileInvalid as exc:
+        raise ConfigurationInvalid(*exc.problems) from exc

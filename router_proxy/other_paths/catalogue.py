@@ -9,8 +9,8 @@ from router_proxy.admission import authorize
 from router_proxy.errors import RouteUnknown
 from router_proxy.gateway import Gateway
 from router_proxy.reloading import gateway_of
+from routing_policy.names import ALIAS
 from routing_policy.policy import policy_targets
-from routing_policy.policy_file import ALIAS
 
 
 async def list_models(request: web.Request) -> web.Response:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from router_proxy.errors import RequestInvalid
-from routing_policy.policy_file import ALIAS
+from routing_policy.names import ALIAS
 
 MODE_HEADER = "X-Dynamo-Routing"
 

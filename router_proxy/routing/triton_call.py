@@ -11,6 +11,7 @@ from router_proxy.errors import ClassifierFailed, ConfigurationInvalid
 from router_proxy.outcomes import Outcome
 from routing_policy.clipping import END_BYTES
 from routing_policy.decision import DecisionDocument
+from routing_policy.problem import Problem
 
 MODEL = "semantic_router"
 _BYTES_LENGTH = struct.Struct("<I")
@@ -34,7 +35,9 @@ def open_channel(url: str, ca_file: Path | None) -> grpc.aio.Channel:
     try:
         credentials = grpc.ssl_channel_credentials(ca_file.read_bytes())
     except OSError as exc:
-        raise ConfigurationInvalid("SEMROUTER_TRITON_CA_FILE", f"{ca_file}: {exc.strerror or exc}") from exc
+        reason = f"{ca_file}: {exc.strerror or exc}"
+        problem = Problem(file="environment", path="SEMROUTER_TRITON_CA_FILE", reason=reason)
+        raise ConfigurationInvalid(problem) from exc
     return grpc.aio.secure_channel(url, credentials, options=_CHANNEL_OPTIONS)
 
 

@@ -18,6 +18,9 @@ from router_proxy.configuration.settings import read_secret
 from router_proxy.configuration.upstreams_file import Timeouts, UpstreamForm, UpstreamsForm
 from router_proxy.errors import ConfigurationInvalid, RouteUnknown
 from router_proxy.request.needs import Abilities
+from routing_policy.errors import FileInvalid
+from routing_policy.problem import Problem
+from routing_policy.yaml_document import read_file
 
 from .breaker import Breaker
 
@@ -220,7 +223,7 @@ class Upstreams:
             for name, upstream in form.upstreams.items()
         }
         self.client_keys = {
-            variable: read_secret(environ, variable, f"{file}: $.client_keys_env").encode()
+            variable: read_secret(environ, variable, file, "$.client_keys_env").encode()
             for variable in form.client_keys_env
         }
         self.limits = form.limits
@@ -274,13 +277,14 @@ def _trust(name: str, form: UpstreamForm, file: Path) -> ssl.SSLContext | None:
     if form.ca_file is None:
         return None
     try:
-        return ssl.create_default_context(cafile=form.ca_file)
-    except OSError as exc:  # ssl.SSLError is one too
-        place = f"$.upstreams.{name}.ca_file"
-        raise ConfigurationInvalid(str(file), f"{place}: expected certificates in {form.ca_file}: {exc}") from exc
+        return ssl.create_default_context(cadata=read_file(Path(form.ca_file)).decode("ascii"))
+    except (FileInvalid, OSError, ValueError) as exc:  # ssl.SSLError is an OSError
+        reason = f"expected certificates in {form.ca_file}: {exc}"
+        problem = Problem(file=str(file), path=f"$.upstreams.{name}.ca_file", reason=reason)
+        raise ConfigurationInvalid(problem) from exc
 
 
 def _api_key(name: str, form: UpstreamForm, environ: Mapping[str, str], file: Path) -> str | None:
     if form.api_key_env is None:
         return None
-    return read_secret(environ, form.api_key_env, f"{file}: $.upstreams.{name}.api_key_env")
+    return read_secret(environ, form.api_key_env, file, f"$.upstreams.{name}.api_key_env")

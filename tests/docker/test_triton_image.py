@@ -72,7 +72,7 @@ def environment(tree: Path, tmp_path: Path) -> dict[str, str]:
     return {
         "LD_LIBRARY_PATH": server_environment(installation, {})["LD_LIBRARY_PATH"],
         "PATH": f"{installation.server.parent}:{tmp_path / 'python/bin'}:/usr/bin:/bin",
-        "PYTHONPATH": str(tree / "opt/semrouter"),
+        "PYTHONPATH": f"{tree}/opt/semrouter:{tree}/opt/semrouter/model_repository/semantic_router/1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "SEMROUTER_CONFIG": str(tree / "etc/semrouter/semantic-router-binary.yaml"),

@@ -116,7 +116,7 @@ async def accepts_connections(session: aiohttp.ClientSession) -> bool:
     ("variables", "message"),
     [
         pytest.param({"SEMROUTER_PORT": "no"}, "SEMROUTER_PORT: expected int, got 'no'", id="setting"),
-        pytest.param({"SEMROUTER_UPSTREAMS": "/none.yaml"}, "/none.yaml: cannot be read", id="upstreams"),
+        pytest.param({"SEMROUTER_UPSTREAMS": "/none.yaml"}, "/none.yaml: $: cannot be read", id="upstreams"),
         pytest.param(
             {"SEMROUTER_ENABLED": "1", "SEMROUTER_CONFIG": "/none.yaml"}, "/none.yaml: $: cannot", id="policy"
         ),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from routing_policy.decision import decide
 from routing_policy.errors import PolicyInvalid
 from routing_policy.policy import BinaryPolicy, Condition, Rule, RulesPolicy, Target, policy_targets
-from routing_policy.policy_checks import check_labels, check_served, label_errors, policy_warnings, softmax_warnings
+from routing_policy.policy_checks import check_labels, check_served, label_problems, policy_warnings, softmax_warnings
 from routing_policy.policy_file import parse_policy
 
 LABELS = ["code", "general", "math"]
@@ -66,16 +66,16 @@ def test_a_label_the_classifier_lacks_is_refused_with_its_path(policy: RulesPoli
     with pytest.raises(PolicyInvalid) as refused:
         check_labels(policy, LABELS)
 
-    assert refused.value.path == path
-    assert "got 'cooking'" in refused.value.reason
+    assert refused.value.problems[0].path == path
+    assert "got 'cooking'" in refused.value.problems[0].reason
 
 
 def test_every_unknown_label_is_listed() -> None:
     policy = rules([("cooking", 0.5)], [("math", 0.5), ("sports", 0.5)])
 
-    errors = label_errors(policy, LABELS)
+    problems = label_problems(policy, LABELS)
 
-    assert [error.path for error in errors] == ["$.rules[0].when_any[0].label", "$.rules[1].when_any[1].label"]
+    assert [problem.path for problem in problems] == ["$.rules[0].when_any[0].label", "$.rules[1].when_any[1].label"]
 
 
 def test_a_target_that_no_upstream_serves_is_refused_with_its_path() -> None:
@@ -84,8 +84,8 @@ def test_a_target_that_no_upstream_serves_is_refused_with_its_path() -> None:
     with pytest.raises(PolicyInvalid) as refused:
         check_served(binary(), ["big", "mid"], "upstreams.yaml")
 
-    assert refused.value.path == "$.general_model"
-    assert refused.value.reason == "expected a model named in upstreams.yaml, got 'small'"
+    assert refused.value.problems[0].path == "$.general_model"
+    assert refused.value.problems[0].reason == "expected a model named in upstreams.yaml, got 'small'"
 
 
 @pytest.mark.parametrize(
@@ -111,16 +111,16 @@ def test_a_target_that_no_upstream_serves_is_refused_with_its_path() -> None:
     ],
 )
 def test_what_has_no_effect_is_warned_about(policy: BinaryPolicy | RulesPolicy, warnings: list[str]) -> None:
-    assert policy_warnings(policy) == warnings
+    assert [f"{each.path}: {each.reason}" for each in policy_warnings(policy)] == warnings
 
 
 def test_weights_of_labels_that_never_compete_are_warned_about_for_softmax_scores() -> None:
     policy = rules([("math", 0.55)], [("code", 0.5)], [("general", 0.4)], weights={"math": 9, "general": 3})
 
     assert softmax_warnings(policy) == []
-    assert softmax_warnings(rules([("math", 0.55)], [("code", 0.5)], weights={"math": 9})) == [
-        "$.weights.math: cannot matter: its min_conf and any other label's add up to more than 1"
-    ]
+    [warning] = softmax_warnings(rules([("math", 0.55)], [("code", 0.5)], weights={"math": 9}))
+    assert (warning.severity, warning.path) == ("warning", "$.weights.math")
+    assert warning.reason == "cannot matter: its min_conf and any other label's add up to more than 1"
 
 
 scores = st.fixed_dictionaries({label: st.floats(0, 1) for label in LABELS})
@@ -134,8 +134,7 @@ policies = st.builds(
 
 @given(policies, scores)
 def test_a_rule_said_to_be_unable_to_fire_never_fires(policy: RulesPolicy, given_scores: dict[str, float]) -> None:
-    dead = {
-        index for index in range(len(policy.rules)) if any(f"$.rules[{index}]:" in w for w in policy_warnings(policy))
-    }
+    warned = {warning.path for warning in policy_warnings(policy)}
+    dead = {index for index in range(len(policy.rules)) if f"$.rules[{index}]" in warned}
 
     assert decide(policy, given_scores).rule not in dead

@@ -16,6 +16,7 @@ import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
 from export.repository.serving_copy import refresh_serving_copy
+from export.repository.triton_flags import ADMIN_HEADER
 from local.stack.triton_server import TritonServer
 from routing_policy.decision import DecisionDocument
 from tests.conftest import CHECKOUT, StartTriton
@@ -52,8 +53,9 @@ class RouterModel(msgspec.Struct, frozen=True, kw_only=True):
     def post(self, path: str, body: dict[str, Any]) -> tuple[int, str]:
         """Send JSON to Triton's HTTP port and return status and text."""
         url = f"http://127.0.0.1:{self.server.ports.http}/v2/{path}"
+        request = urllib.request.Request(url, json.dumps(body).encode(), {ADMIN_HEADER: self.server.admin_token})
         try:
-            with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=30) as response:
+            with urllib.request.urlopen(request, timeout=30) as response:
                 return response.status, response.read().decode()
         except HTTPError as error:
             with error:

@@ -150,7 +150,7 @@ tests:
         result = semrouter("test", policy, "--cases", cases)
 
         assert result.exit_code == 1
-        assert result.stderr.startswith(f"Error: {cases}: $.tests[0].scores[...]: expected float <= 1.0")
+        assert result.stderr.startswith(f"Error: {cases}: $.tests[0].scores.reasoning: expected float <= 1.0, got 2")
 
     async def test_texts_are_scored_by_the_classifier_of_a_live_proxy(self, proxy: Proxy) -> None:  # noqa: F811 - the fixture
         url = str(proxy.client.make_url("/v1"))

@@ -5,11 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from local.policy.lint import Finding, Upstreams, lint_policy, lint_upstreams
+from local.policy.lint import Upstreams, lint_policy, lint_upstreams, shown
 from routing_policy.bundle import Bundle, bundle_revision
 from routing_policy.errors import PolicyInvalid
 from routing_policy.policy_checks import check_labels, check_served
 from routing_policy.policy_file import load_policy
+from routing_policy.problem import Problem
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 RULES = """\
@@ -70,8 +71,8 @@ def lint(repository: Path, policy: str, upstreams: str = UPSTREAMS) -> list[str]
     file.write_text(policy)
     upstreams_file.write_text(upstreams)
     served = lint_upstreams(upstreams_file)
-    findings = [*served.findings, *lint_policy(file, served, [repository])]
-    return [str(finding).replace(f"{repository}/", "") for finding in findings]
+    findings = [*served.problems, *lint_policy(file, served, [repository])]
+    return [shown(finding).replace(f"{repository}/", "") for finding in findings]
 
 
 def test_a_policy_that_can_be_served_has_no_findings(repository: Path) -> None:
@@ -89,7 +90,11 @@ def test_a_policy_that_can_be_served_has_no_findings(repository: Path) -> None:
             id="bound",
         ),
         pytest.param(
-            "threshold_min_conf", "treshold", "2: error: $", "object contains unknown field treshold", id="typo"
+            "threshold_min_conf",
+            "treshold_min_conf",
+            "2: error: $.treshold_min_conf",
+            "unknown key; did you mean threshold_min_conf?",
+            id="typo",
         ),
         pytest.param(
             "label: code",
@@ -137,7 +142,7 @@ def test_one_defect_gives_one_finding(repository: Path, old: str, new: str, plac
 def test_the_first_repository_with_the_classifier_counts(repository: Path) -> None:
     file = repository / "policy.yaml"
     file.write_text(RULES)
-    upstreams = Upstreams(file=repository, models=None, findings=[])
+    upstreams = Upstreams(file=repository, models=None, problems=[])
 
     assert lint_policy(file, upstreams, [repository / "absent", repository]) == []
 
@@ -187,7 +192,7 @@ def test_a_damaged_bundle_is_an_error(repository: Path) -> None:
     ("upstreams", "line"),
     [
         pytest.param(UPSTREAMS.replace("http://localhost:2", "http://localhost:2/v1"), 5, id="URL with /v1"),
-        pytest.param("upstreams: [", 1, id="not YAML"),
+        pytest.param("upstreams: {}\nlimits: [1, 2}", 2, id="not YAML"),
         pytest.param("", 1, id="empty"),
         pytest.param("# more\n" + UPSTREAMS + "limit: 1\n", 7, id="unknown key"),
     ],
@@ -203,7 +208,7 @@ def test_a_wrong_upstreams_file_is_an_error_and_targets_are_then_not_compared_wi
 def test_files_that_are_not_there_are_errors(repository: Path) -> None:
     served = lint_upstreams(repository / "no-upstreams.yaml")
 
-    findings = [*served.findings, *lint_policy(repository / "no-policy.yaml", served, [repository])]
+    findings = [*served.problems, *lint_policy(repository / "no-policy.yaml", served, [repository])]
 
     assert [(Path(f.file).name, f.line, f.reason) for f in findings] == [
         ("no-upstreams.yaml", 1, "cannot be read: No such file or directory"),
@@ -228,7 +233,7 @@ def test_serving_refuses_with_the_same_path_and_reason(repository: Path, policy:
         check_labels(served_policy, ["math", "code", "general"])
         check_served(served_policy, ["small", "big"], "upstreams.yaml")
 
-    assert found.endswith(f"error: {refused.value.path}: {refused.value.reason}")
+    assert found.endswith(f"error: {refused.value.problems[0].path}: {refused.value.problems[0].reason}")
 
 
 @pytest.mark.parametrize("name", ["semantic-router-binary.yaml", "semantic-router.yaml"])
@@ -239,6 +244,6 @@ def test_the_shipped_policies_fit_the_shipped_upstreams(name: str, tmp_path: Pat
 
 
 def test_a_finding_reads_as_compilers_write_theirs() -> None:
-    finding = Finding(file="policy.yaml", line=3, severity="error", path="$.a", reason="expected b")
+    problem = Problem(file="policy.yaml", line=3, path="$.a", reason="expected b")
 
-    assert str(finding) == "policy.yaml:3: error: $.a: expected b"
+    assert shown(problem) == "policy.yaml:3: error: $.a: expected b"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local.policy.lint import Finding, lint_policy, lint_upstreams
+from local.policy.lint import lint_policy, lint_upstreams
+from routing_policy.problem import Problem
 from tests.router_proxy.conftest import GENERAL, REASONING, StartProxy, start_proxy  # noqa: F401 - a fixture
 from tests.semantic_router.conftest import MakeRouter, RouterModel, make_router  # noqa: F401 - a fixture
 
@@ -47,7 +48,7 @@ def policy_error_when(router: RouterModel, words: str) -> str:
     return error
 
 
-def error_found(router: RouterModel, upstreams: Path) -> Finding:
+def error_found(router: RouterModel, upstreams: Path) -> Problem:
     findings = lint_policy(router.policy, lint_upstreams(upstreams), [router.repository])
     assert [finding.severity for finding in findings] == ["error"]
     return findings[0]

@@ -169,9 +169,9 @@ async def test_without_routing_there_are_none(start_proxy: StartProxy, stand_in_
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("canaries: {a: [{text: hello}]}", "missing required field winner - at $.canaries[...][0]"),
+        ("canaries: {a: [{text: hello}]}", "$.canaries.a[0]: missing required key winner"),
         ("canaries: {a/b: []}", "matching regex"),
-        ("canaries: {a: [{text: hello, winner: x, scores: {}}]}", "unknown field scores"),
+        ("canaries: {a: [{text: hello, winner: x, scores: {}}]}", "$.canaries.a[0].scores: unknown key"),
     ],
 )
 def test_a_bad_file_is_refused(tmp_path: Path, content: str, message: str) -> None:

@@ -1,5 +1,7 @@
 """The environment: read once, refused with the variable, the expectation and the value."""
 
+from pathlib import Path
+
 import pytest
 
 from router_proxy.configuration.settings import read_secret, read_settings, settings_table
@@ -44,8 +46,8 @@ def test_a_bad_value_is_refused(variable: str, value: str, message: str) -> None
 
 
 def test_a_missing_secret_is_named_by_its_variable() -> None:
-    with pytest.raises(ConfigurationInvalid, match=r"upstreams\.yaml: expected the environment variable KEY to be set"):
-        read_secret({"KEY": ""}, "KEY", "upstreams.yaml")
+    with pytest.raises(ConfigurationInvalid, match=r"upstreams\.yaml: \$\.key: .* variable KEY to be set"):
+        read_secret({"KEY": ""}, "KEY", Path("upstreams.yaml"), "$.key")
 
 
 def test_the_table_lists_every_variable_with_its_meaning() -> None:

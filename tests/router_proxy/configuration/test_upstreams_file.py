@@ -28,14 +28,20 @@ def test_the_shipped_file_serves_every_target_of_the_shipped_policies(policy: st
         pytest.param("- upstreams", "expected a mapping, got list", id="a list"),
         pytest.param("upstreams: {", "is not valid YAML", id="malformed"),
         pytest.param("upstreams: {}", "expected object of length >= 1", id="no upstream"),
-        pytest.param("upstreams: {m: {}}", "required field endpoints - at $.upstreams[...]", id="no endpoints"),
-        pytest.param("upstreams: {m: {endpoints: ['http://a:port']}}", "expected a port", id="no port"),
+        pytest.param("upstreams: {m: {}}", "$.upstreams.m: missing required key endpoints", id="no endpoints"),
+        pytest.param(
+            "upstreams: {m: {endpoints: ['http://a:port']}}",
+            "expected a URL with a host and a port up to 65535",
+            id="no port",
+        ),
         pytest.param("upstreams: {m: {endpoints: []}}", "expected array of length >= 1", id="empty endpoints"),
         pytest.param("upstreams: {m: {endpoints: [localhost:8100]}}", "expected str matching", id="not a URL"),
         pytest.param(
             "upstreams: {m: {endpoints: ['http://a/v1']}}", "without /v1, got http://a/v1", id="v1 in the URL"
         ),
-        pytest.param("upstreams: {m: {endpoints: ['http://a'], key: x}}", "unknown field key", id="unknown key"),
+        pytest.param(
+            "upstreams: {m: {endpoints: ['http://a'], key: x}}", "$.upstreams.m.key: unknown key", id="unknown key"
+        ),
         pytest.param(
             "{limits: {in_flight_per_key: 1}, upstreams: {m: {endpoints: ['http://a']}}}",
             "$.limits.in_flight_per_key: expected keys in client_keys_env, got none",

@@ -1,21 +1,26 @@
 """RoutingPolicyError
-PolicyInvalid     a policy file was refused at load
-BundleInvalid     a classifier bundle was refused at load
+├ FileInvalid       a file cannot be read, or is not the YAML that it must be
+│ └ PolicyInvalid   a policy file was refused at load
+└ BundleInvalid     a classifier bundle was refused at load
 """
+
+from .problem import Problem, summary
 
 
 class RoutingPolicyError(Exception):
     """Base of everything this package raises on purpose."""
 
 
-class PolicyInvalid(RoutingPolicyError):
-    """A policy that must not be served: which file, where in it, and what was expected."""
+class FileInvalid(RoutingPolicyError):
+    """A file of whatever kind that cannot be used: all that is wrong with it, where, and what was expected."""
 
-    def __init__(self, file: str, path: str, reason: str) -> None:
-        super().__init__(f"{file}: {path}: {reason}")
-        self.file = file
-        self.path = path
-        self.reason = reason
+    def __init__(self, problem: Problem, *more: Problem) -> None:
+        self.problems = (problem, *more)
+        super().__init__(summary(self.problems))
+
+
+class PolicyInvalid(FileInvalid):
+    """A policy that must not be served."""
 
 
 class BundleInvalid(RoutingPolicyError):

@@ -1,18 +1,18 @@
 """From a policy's YAML text to a checked `Policy`: syntax, unknown keys, types, bounds, each refused with its path."""
 
 import hashlib
-import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
-import yaml
 
-from .errors import PolicyInvalid
+from .errors import FileInvalid, PolicyInvalid
+from .forms import convert_form
+from .names import ALIAS
 from .policy import BinaryPolicy, Condition, Policy, Rule, RulesPolicy, Target, target_paths
 from .policy_forms import BinaryForm, CaseForm, CasesForm, RuleForm, RulesForm, TargetForm
-
-ALIAS = "router"
+from .problem import Problem
+from .yaml_document import parse_document, read_file
 
 
 def load_policy(file: Path) -> Policy:
@@ -23,89 +23,41 @@ def load_policy(file: Path) -> Policy:
 def read_policy_file(file: Path) -> bytes:
     """Return the file's content; PolicyInvalid where there is none to read."""
     try:
-        return file.read_bytes()
-    except OSError as exc:
-        raise PolicyInvalid(str(file), "$", f"cannot be read: {exc.strerror or exc}") from exc
+        return read_file(file)
+    except FileInvalid as exc:
+        raise PolicyInvalid(*exc.problems) from exc
 
 
 def parse_policy(data: bytes, file: str) -> Policy:
     """Check a policy given as YAML bytes; `file` is only named in errors."""
-    form = _parse_form(parse_yaml(data, file), file)
+    try:
+        form = _parse_form(parse_document(data, file), file)
+    except FileInvalid as exc:
+        raise PolicyInvalid(*exc.problems) from exc
     policy = _binary_policy(form, file) if isinstance(form, BinaryForm) else _rules_policy(form, file)
-    _check_targets(policy, file)
+    if problems := _target_problems(policy, file):
+        raise PolicyInvalid(*problems)
     return policy
 
 
 def load_cases(file: Path) -> list[CaseForm]:
     """Return the `tests:` of a policy, or of a file that holds nothing else."""
-    document = parse_yaml(read_policy_file(file), str(file))
-    if document.keys() == {"tests"}:
-        return _convert(document, CasesForm, str(file)).tests
-    return _parse_form(document, str(file)).tests
+    try:
+        document = parse_document(read_file(file), str(file))
+        if document.keys() == {"tests"}:
+            return convert_form(document, CasesForm, str(file)).tests
+        return _parse_form(document, str(file)).tests
+    except FileInvalid as exc:
+        raise PolicyInvalid(*exc.problems) from exc
 
 
 def _parse_form(document: dict[str, Any], file: str) -> BinaryForm | RulesForm:
     if "rules" in document:
-        return _convert(document, RulesForm, file)
+        return convert_form(document, RulesForm, file)
     if "reasoning_model" in document:
-        return _convert(document, BinaryForm, file)
-    raise PolicyInvalid(file, "$", "expected `reasoning_model` (binary form) or `rules` (multi-class form)")
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML 1.2 §3.2.1.3 wants mapping keys unique; PyYAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def parse_yaml(data: bytes, file: str) -> dict[str, Any]:
-    try:
-        document = yaml.load(data, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise PolicyInvalid(file, "$", f"is not valid YAML: {' '.join(str(exc).split())}") from exc
-    except (TypeError, ValueError, RecursionError) as exc:  # an unhashable key, an impossible date, absurd nesting
-        raise PolicyInvalid(file, "$", f"is not valid YAML: {exc}") from exc
-    if document is None:
-        raise PolicyInvalid(file, "$", "is empty; expected a mapping")
-    if not isinstance(document, dict):
-        raise PolicyInvalid(file, "$", f"expected a mapping, got {type(document).__name__}")
-    return document
-
-
-Form = TypeVar("Form", BinaryForm, RulesForm, CasesForm)
-
-
-def _convert(document: dict[str, Any], form: type[Form], file: str) -> Form:
-    try:
-        return msgspec.convert(document, type=form)
-    except msgspec.ValidationError as exc:
-        path, reason = _path_and_reason(str(exc), document)
-        raise PolicyInvalid(file, path, reason) from exc
-
-
-def _path_and_reason(message: str, document: dict[str, Any]) -> tuple[str, str]:
-    """Rewrite msgspec's `Expected X - at `$.a[0]`` as a path and a reason that also says what was there."""
-    match = re.fullmatch(r"(?s)(.*?)(?: - at `(.*)`)?", message)
-    reason, path = (match.group(1), match.group(2) or "$") if match else (message, "$")
-    reason = reason[:1].lower() + reason[1:].replace("`", "")
-    if not reason.startswith("expected") or ", got" in reason:
-        return path, reason
-    return path, f"{reason}, got {_value_at(document, path)!r}"
-
-
-def _value_at(document: Any, path: str) -> Any:
-    value = document
-    for key, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path):
-        if index and isinstance(value, list):
-            value = value[int(index)]
-        elif isinstance(value, dict):
-            value = value.get(key)
-    return value
+        return convert_form(document, BinaryForm, file)
+    reason = "expected `reasoning_model` (binary form) or `rules` (multi-class form)"
+    raise FileInvalid(Problem(file=file, path="$", reason=reason))
 
 
 def _binary_policy(form: BinaryForm, file: str) -> BinaryPolicy:
@@ -150,11 +102,15 @@ def _revision(form: BinaryForm | RulesForm) -> str:
     return hashlib.sha256(msgspec.json.encode(meaning, order="deterministic")).hexdigest()[:12]
 
 
-def _check_targets(policy: Policy, file: str) -> None:
-    """Refuse a name with two meanings, as decisions and metrics carry only names, and the alias as a target."""
+def _target_problems(policy: Policy, file: str) -> list[Problem]:
+    """Find names with two meanings, as decisions and metrics carry only names, and the alias as a target."""
+    problems = []
     known: dict[str, Target] = {}
     for path, target in target_paths(policy):
         if ALIAS in (target.name, target.model):
-            raise PolicyInvalid(file, path, f"expected a model, got {ALIAS!r}, the alias that asks for routing")
-        if known.setdefault(target.name, target) != target:
-            raise PolicyInvalid(file, path, f"expected one meaning per target name, got {target.name!r} with two")
+            reason = f"expected a model, got {ALIAS!r}, the alias that asks for routing"
+            problems.append(Problem(file=file, path=path, reason=reason))
+        elif known.setdefault(target.name, target) != target:
+            reason = f"expected one meaning per target name, got {target.name!r} with two"
+            problems.append(Problem(file=file, path=path, reason=reason))
+    return problems

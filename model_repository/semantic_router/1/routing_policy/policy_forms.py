@@ -7,8 +7,9 @@ import msgspec
 BINARY_CLASSIFIER = "reasoning_classifier"
 RULES_CLASSIFIER = "topic_classifier"
 
+END_OF_TEXT = r"$(?!\n)"  # in Python, `$` alone also matches before a last line break
 # Names travel in HTTP headers, so: visible ASCII, no space at either end (RFC 9110 §5.5).
-HeaderText = Annotated[str, msgspec.Meta(pattern="^[!-~]([ -~]*[!-~])?$", max_length=256)]
+HeaderText = Annotated[str, msgspec.Meta(pattern="^[!-~]([ -~]*[!-~])?" + END_OF_TEXT, max_length=256)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Threshold = Annotated[Share, msgspec.Meta(description="Below this confidence the abstain model answers.")]
 Cutoff = Annotated[float, msgspec.Meta(gt=0, lt=1, description="From this score of `reasoning` on it is reasoning.")]

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 
 from routing_policy.bundle import TOKENIZER_FILE, Bundle, read_bundle, verify_files
 from routing_policy.errors import BundleInvalid
+from routing_policy.versions import served_versions
 
 
 class LoadedBundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,21 +41,17 @@ class BundleVersions:
         self.current = self._highest(self.current, self._is_ready)
 
     def _highest(self, current: LoadedBundle | None, usable: Callable[[int], bool]) -> LoadedBundle:
-        for version in self._versions():
+        for version, directory in sorted(served_versions(self._directory).items(), reverse=True):
             if version in self.refused or not usable(version):
                 continue
             if current is not None and current.version == version:
                 return current
             try:
-                return load_bundle(self._directory / str(version), version, self._max_length)
+                return load_bundle(directory, version, self._max_length)
             except BundleInvalid as exc:
                 self.refused[version] = str(exc)
         reasons = "; ".join(self.refused.values()) or f"no ready version in {self._directory}"
         raise NoReadyVersionError(f"{self._directory.name} is not ready: {reasons}")
-
-    def _versions(self) -> list[int]:
-        names = (entry.name for entry in self._directory.glob("*") if entry.is_dir())
-        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
 
 def load_bundle(directory: Path, version: int, max_length: int) -> LoadedBundle:

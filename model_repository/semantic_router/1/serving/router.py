@@ -10,6 +10,7 @@ from routing_policy.errors import PolicyInvalid
 from routing_policy.keywords import KEYWORD
 from routing_policy.policy import NON_REASONING, REASONING, BinaryPolicy, Policy, policy_labels
 from routing_policy.policy_checks import check_labels, policy_warnings
+from routing_policy.problem import Problem
 
 from .bundle_versions import BundleVersions, NoReadyVersionError
 from .environment import Environment
@@ -51,7 +52,10 @@ class Router:
         """Say what is in force and what was refused, by topic, in lines for a log."""
         policy = self.watch.policy
         refused = {"refused policy": f"{policy.revision} stays: {self.watch.error}"} if self.watch.error else {}
-        warnings = {f"policy warning {index}": text for index, text in enumerate(policy_warnings(policy), start=1)}
+        warnings = {
+            f"policy warning {index}": f"{warning.path}: {warning.reason}"
+            for index, warning in enumerate(policy_warnings(policy), start=1)
+        }
         return {"policy": f"{policy.revision} from {policy.file}", **warnings, **refused, **self.classifier.state}
 
     def route(self, texts: list[str]) -> list[DecisionDocument | ClassifierCallFailed]:
@@ -86,7 +90,7 @@ class Router:
         try:
             check_labels(policy, self._classifier_for(policy).labels)
         except NoReadyVersionError as exc:
-            raise PolicyInvalid(policy.file, "$.classifier", str(exc)) from exc
+            raise PolicyInvalid(Problem(file=policy.file, path="$.classifier", reason=str(exc))) from exc
 
     def _classifier_for(self, policy: Policy) -> Classifier:
         name = self._environment.classifier or policy.classifier
