@@ -53,11 +53,14 @@ def router(make_router: MakeRouter) -> RouterModel:
 
 
 @pytest.fixture
-async def proxy(start_proxy: StartProxy, router: RouterModel) -> Proxy:
-    """Start a proxy and have it cache the decision on `hard`."""
+async def proxy(start_proxy: StartProxy, router: RouterModel, tmp_path: Path) -> Proxy:
+    """Start a proxy with a canary that version 1 gets wrong, and have it cache the decision on `hard`."""
+    canaries = tmp_path / "canaries.yaml"
+    canaries.write_text('canaries: {reasoning_classifier/1: [{text: "Write a card.", winner: non-reasoning}]}')
     proxy = await start_proxy(
         f"127.0.0.1:{router.server.ports.grpc}",
         SEMROUTER_CONFIG=str(router.policy),
+        SEMROUTER_CANARIES=str(canaries),
         SEMROUTER_CANARY_SECONDS=ONCE,
     )
     await canaries_of(proxy).check()
