@@ -1,6 +1,6 @@
 """Choose a policy's cutoff by what it should achieve: at most so much traffic for a target, or so much precision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -13,6 +13,7 @@ from routing_policy.decision import decide
 from routing_policy.policy import REASONING, BinaryPolicy, Policy, RulesPolicy
 
 CUTOFFS = [round(step / 100, 2) for step in range(1, 100)]
+BETWEEN = 60  # places tried between two of them, where scores are crowded
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,25 +39,40 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     precision: Figure | None
 
 
-def default_target(policy: Policy) -> str:
-    """Return the expensive target: the reasoning model, or where the first rule leads."""
-    match policy:
-        case BinaryPolicy():
-            return policy.reasoning.name
-        case RulesPolicy():
-            return policy.rules[0].target.name
-
-
 def choose_cutoff(policy: Policy, judged: Sequence[Judged], goal: Goal) -> Outcome:
     """Return what the lowest cutoff that meets the goal does; raises GoalUnreachable when none of them does.
 
-    Every cutoff is tried with the policy's own `decide`, so abstaining and the other rules count as they will.
+    Every cutoff is tried with the policy's own `decide`, so abstaining and the other rules count as they will. First
+    hundredths, then what lies between the scores below the first that will do: most scores of a sure classifier are
+    within a hundredth of 0 or 1.
     """
-    outcomes = (outcome_of(with_cutoff(policy, goal.target, cutoff), judged, goal.target, cutoff) for cutoff in CUTOFFS)
-    met = next((outcome for outcome in outcomes if _meets(outcome, goal)), None)
+    met = _first_met(policy, judged, goal, CUTOFFS)
+    above = met.cutoff if met else 1.0
+    below = max((cutoff for cutoff in CUTOFFS if cutoff < above), default=0.0)
+    met = _first_met(policy, judged, goal, _between_scores(policy, judged, goal.target, (below, above))) or met
     if met is None:
         raise GoalUnreachable(goal.kind, goal.bound, len(judged))
     return met
+
+
+def _first_met(policy: Policy, judged: Sequence[Judged], goal: Goal, cutoffs: Sequence[float]) -> Outcome | None:
+    outcomes = (outcome_of(with_cutoff(policy, goal.target, cutoff), judged, goal.target, cutoff) for cutoff in cutoffs)
+    return next((outcome for outcome in outcomes if _meets(outcome, goal)), None)
+
+
+def _between_scores(policy: Policy, judged: Sequence[Judged], target: str, bounds: tuple[float, float]) -> list[float]:
+    """Return cutoffs within the bounds that lie between two neighbouring scores, lowest first."""
+    low, high = bounds
+    scores = np.unique([score for each in judged for score in scores_for(policy, target, each.scores)])
+    places = np.unique(np.round((scores[1:] + scores[:-1]) / 2, 6))
+    inside = places[(places > low) & (places < high)]
+    chosen = inside[np.unique(np.linspace(0, len(inside) - 1, BETWEEN).astype(int))] if len(inside) else inside
+    return [float(place) for place in chosen]
+
+
+def scores_for(policy: Policy, target: str, scores: Mapping[str, float]) -> list[float]:
+    """Return the scores that a cutoff for `target` is compared with."""
+    return [scores[label] for label in sorted(_labels_for(policy, target))]
 
 
 def outcome_of(policy: Policy, judged: Sequence[Judged], target: str, cutoff: float) -> Outcome:

@@ -85,11 +85,12 @@ def _report_on_outcomes(  # noqa: PLR0917 - groups of options
     from .evaluation import Judged, evaluate_outcomes
     from .report import html_report, text_report
     from .rows import read_outcomes
-    from .scoring import sent_to_strong
+    from .scoring import default_target, sent_to_strong
 
     file, policy_file, prices = files
     policy = None if policy_file is None else load_policy(policy_file)
-    outcomes = read_outcomes(file, wanted)
+    likely = None if policy is None else default_target(policy)
+    outcomes = read_outcomes(file, msgspec.structs.replace(wanted, likely_strong=likely))
     costs = read_costs(file, outcomes.pairs, read_prices(prices))
     scored = _scored(scorer, file, outcomes.pairs, policy)
     judged = Judged(outcomes=outcomes, scored=scored, sent=sent_to_strong(scored, policy), costs=costs)

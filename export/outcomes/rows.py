@@ -79,6 +79,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     strong: str | None = None
     weak: str | None = None
     sources: tuple[str, ...] = ()
+    likely_strong: str | None = None  # where `strong` is None and this one has answers
 
 
 class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,6 +204,8 @@ def _find_models(file: Path, lines: Sequence[_Line], wanted: Wanted) -> tuple[st
     for option, name in (("--strong", wanted.strong), ("--weak", wanted.weak)):
         if name is not None and name not in known:
             raise TrainingDataInvalid(file, None, f"has no answers of {name!r} ({option}); it has those of {known}")
+    if wanted.strong is None and wanted.likely_strong in {*known} - {wanted.weak}:
+        wanted = msgspec.structs.replace(wanted, strong=wanted.likely_strong)
     left = [name for name in known if name not in {wanted.strong, wanted.weak}]
     if wanted.strong is not None and wanted.weak is not None:
         return wanted.strong, wanted.weak, None

@@ -81,7 +81,7 @@ def test_the_recipe_leads_from_a_log_to_a_better_classifier_and_back(folder: Pat
     assert json.loads((folder / "check.json").read_text())["overall"]["accuracy"]["value"] > 0.9
     assert "256 of 256 lines replayed" in replayed
     assert "small -> big" in replayed
-    assert "+reasoning_cutoff: 0." in cutoff
+    assert "+reasoning_cutoff: " in cutoff
     assert installed.startswith(f"{NAME} 2: revision ")
     assert versions == [1, 2]
     assert back.startswith(f"{NAME} 1: revision ")
