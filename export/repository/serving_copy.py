@@ -34,7 +34,7 @@ def advice_on(left_out: Path) -> str:
 
 
 def models_with_versions(repository: Path) -> list[str]:
-    return sorted(model.name for model in repository.iterdir() if served_versions(model))
+    return sorted(model.name for model in repository.glob("*") if served_versions(model))
 
 
 def _refresh_classifier(source: Path, copy: Path) -> list[Path]:

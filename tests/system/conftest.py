@@ -1,5 +1,6 @@
 """The whole stack, started as `make run` starts it, on free ports."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -36,7 +37,12 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 
     def processes(self, words: str) -> list[psutil.Process]:
         """Return those whose command line holds `words`."""
-        return [each for each in self.family() if each.is_running() and words in " ".join(each.cmdline())]
+        found = []
+        for each in self.family():
+            with contextlib.suppress(psutil.Error):  # one may end while it is looked at
+                if each.is_running() and words in " ".join(each.cmdline()):
+                    found.append(each)
+        return found
 
     def family(self) -> list[psutil.Process]:
         """Return everything that belongs to it, itself included."""

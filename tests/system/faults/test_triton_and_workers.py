@@ -42,11 +42,12 @@ def regions() -> set[Path]:
 async def test_triton_killed_beside_garbage_and_again_while_it_restarts(stack: Stack, policy: Path) -> None:
     """Beside a policy that is garbage and a model.onnx that was cut short; each alone once ended the proxy."""
     models = stack.directory / "run" / "model_repository" / "topic_classifier"
+    newest = max(models.glob("[0-9]*"), key=lambda version: int(version.name))
     before = regions()
     async with traffic(stack) as load:
         await load.until_routed_again()
         policy.write_text("threshold_min_conf: [", encoding="utf-8")
-        os.truncate(models / "2" / "model.onnx", 1000)
+        os.truncate(newest / "model.onnx", 1000)
         kill_triton(stack)
         await load.until(lambda: "is started again" in stack.output())
         await load.until(lambda: bool(stack.processes("bin/tritonserver")))
@@ -56,7 +57,8 @@ async def test_triton_killed_beside_garbage_and_again_while_it_restarts(stack: S
         proxies = stack.processes("local.cli serve")
 
     assert load.statuses.keys() == {200}
-    assert (len(proxies), (models / "2").exists(), (models / ".2.broken").exists()) == (1, False, True)
+    aside = newest.with_name(f".{newest.name}.broken")
+    assert (len(proxies), newest.exists(), aside.exists()) == (1, False, True)
     assert len(regions()) <= len(before)
     await assert_that_all_are_accounted_for(stack, load)
 
