@@ -14,10 +14,11 @@ from router_proxy.configuration.canaries_file import CanariesForm, load_canaries
 from router_proxy.configuration.settings import Settings
 from router_proxy.configuration.upstreams_file import load_upstreams
 from router_proxy.upstreams.upstreams import Upstreams
-from routing_policy.errors import RoutingPolicyError
+from routing_policy.errors import FileInvalid, RoutingPolicyError
 from routing_policy.policy import Policy
 from routing_policy.policy_checks import check_served
 from routing_policy.policy_file import load_policy
+from routing_policy.yaml_document import read_file
 
 from .errors import ConfigurationInvalid
 from .gateway import Gateway
@@ -57,8 +58,8 @@ def file_contents(settings: Settings) -> Contents:
 
 def _digest(file: Path) -> str | None:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_file(file)).hexdigest()
+    except FileInvalid:
         return None
 
 

@@ -11,7 +11,9 @@ from router_proxy.errors import ClassifierFailed, ConfigurationInvalid
 from router_proxy.outcomes import Outcome
 from routing_policy.clipping import END_BYTES
 from routing_policy.decision import DecisionDocument
+from routing_policy.errors import FileInvalid
 from routing_policy.problem import Problem
+from routing_policy.yaml_document import read_file
 
 MODEL = "semantic_router"
 _BYTES_LENGTH = struct.Struct("<I")
@@ -33,10 +35,9 @@ def open_channel(url: str, ca_file: Path | None) -> grpc.aio.Channel:
     if ca_file is None:
         return grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
     try:
-        credentials = grpc.ssl_channel_credentials(ca_file.read_bytes())
-    except OSError as exc:
-        reason = f"{ca_file}: {exc.strerror or exc}"
-        problem = Problem(file="environment", path="SEMROUTER_TRITON_CA_FILE", reason=reason)
+        credentials = grpc.ssl_channel_credentials(read_file(ca_file))
+    except FileInvalid as exc:
+        problem = Problem(file="environment", path="SEMROUTER_TRITON_CA_FILE", reason=str(exc))
         raise ConfigurationInvalid(problem) from exc
     return grpc.aio.secure_channel(url, credentials, options=_CHANNEL_OPTIONS)
 

@@ -81,6 +81,29 @@ def test_an_invalid_policy_is_refused_and_the_old_one_stays(own_router: RouterMo
     wait_for(own_router, lambda decision: decision.policy_error is None)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(POLICY.replace("big", "{model: big, params: {x: {on: 1}}}"), "reads as a boolean", id="on"),
+        pytest.param(
+            POLICY.replace("big", "{model: big, params: &a {x: *a}}"), "no alias inside", id="alias in itself"
+        ),
+        pytest.param(POLICY.replace("big", "{model: big, params: {x: .inf}}"), "a finite number", id="infinity"),
+        pytest.param("- " * 100_000, "at most 50 levels", id="deep"),
+        pytest.param("#" * 2_000_000, "at most 1,048,576 bytes", id="2 MB"),
+    ],
+)
+def test_a_policy_that_nothing_can_be_made_of_fails_no_request(
+    own_router: RouterModel, content: str, reason: str
+) -> None:
+    own_router.policy.write_text(content, encoding="utf-8")
+
+    wait_for(own_router, lambda decision: reason in str(decision.policy_error))
+
+    own_router.policy.write_text(POLICY, encoding="utf-8")
+    wait_for(own_router, lambda decision: decision.policy_error is None)
+
+
 def test_a_policy_file_that_vanishes_for_a_moment_changes_nothing(own_router: RouterModel) -> None:
     before = own_router.decide_one("hard")
     elsewhere = own_router.policy.rename(own_router.policy.with_suffix(".moved"))

@@ -72,7 +72,10 @@ class TritonPythonModel:
         now = time.monotonic()
         if now >= self._next_refresh:
             self._next_refresh = now + REFRESH_SECONDS
-            self._router.refresh()
+            try:
+                self._router.refresh()
+            except Exception as exc:  # noqa: BLE001 - this batch is to be decided by what is in force
+                pb_utils.Logger.log_error(f"looking at the files again failed and goes on: {exc!r}")
             self._log_changes()
 
     def _log_changes(self) -> None:

@@ -47,8 +47,9 @@ class PolicyWatch:
         try:
             self.policy = self._parse(content)
         except PolicyInvalid as exc:
-            self._refused = content
-            self.error = str(exc)
+            self._refused, self.error = content, str(exc)
+        except Exception as exc:  # noqa: BLE001 - whatever a file holds, requests go on being decided
+            self._refused, self.error = content, f"{self._file}: $: cannot be used: {type(exc).__name__}"
         else:
             self._served = content
             self.error = None
