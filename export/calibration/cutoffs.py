@@ -49,10 +49,11 @@ def choose_cutoff(policy: Policy, judged: Sequence[Judged], goal: Goal) -> Outco
     met = _first_met(policy, judged, goal, CUTOFFS)
     above = met.cutoff if met else 1.0
     below = max((cutoff for cutoff in CUTOFFS if cutoff < above), default=0.0)
-    met = _first_met(policy, judged, goal, _between_scores(policy, judged, goal.target, (below, above))) or met
-    if met is None:
+    closer = _first_met(policy, judged, goal, _between_scores(policy, judged, goal.target, (below, above)))
+    found = [each for each in (met, closer) if each is not None]
+    if not found:
         raise GoalUnreachable(goal.kind, goal.bound, len(judged))
-    return met
+    return max(found, key=lambda outcome: outcome.share.value)  # of equals the hundredth, which is easier to read
 
 
 def _first_met(policy: Policy, judged: Sequence[Judged], goal: Goal, cutoffs: Sequence[float]) -> Outcome | None:

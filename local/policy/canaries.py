@@ -19,10 +19,14 @@ _CLEAR_SCORE = 0.8
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False, exists=True, path_type=Path))
 def canaries(directory: Path) -> None:
-    """Print canaries for the installed bundle in DIRECTORY, such as .run/model_repository/my_classifier/2."""
-    version = directory.resolve()
+    """Print canaries for the installed bundle in DIRECTORY, such as .run/model_repository/my_classifier/2.
+
+    Of a classifier's own folder, such as .run/model_repository/my_classifier, the newest version is taken.
+    """
+    version = _newest(directory.resolve())
     if version not in served_versions(version.parent).values():
-        raise NoCanaries(f"{directory}: expected NAME/VERSION in a model repository")
+        reason = "expected NAME/VERSION, or NAME, in a model repository; a bundle has canaries once it is installed"
+        raise NoCanaries(f"{directory}: {reason}")
     try:
         bundle = read_bundle(version)
     except BundleInvalid as exc:
@@ -32,6 +36,12 @@ def canaries(directory: Path) -> None:
         raise NoCanaries(f"{directory}: none of its texts has a score of {_CLEAR_SCORE} or more")
     form = CanariesForm(canaries={f"{version.parent.name}/{version.name}": known})
     click.echo(yaml.safe_dump(msgspec.to_builtins(form), sort_keys=False, allow_unicode=True, width=1000), nl=False)
+
+
+def _newest(directory: Path) -> Path:
+    """Return the newest version in a classifier's folder, and any other folder as it is."""
+    versions = served_versions(directory)
+    return versions[max(versions)] if versions else directory
 
 
 def clear_canaries(bundle: Bundle) -> list[CanaryForm]:

@@ -51,6 +51,16 @@ def log_line(text: str, reasoning: float) -> str:
     return json.dumps({**record, "confidence": max(scores.values()), "scores": scores, "text": text})
 
 
+def write_outcomes(log: Path, file: Path) -> None:
+    """Write what both models made of the logged prompts: the small one fails the hard ones."""
+    texts = [json.loads(line)["text"] for line in log.read_text().splitlines()]
+    rows = [
+        {"text": text, "models": {"big": {"quality": 1}, "small": {"quality": int(not text.startswith(HARD))}}}
+        for text in texts
+    ]
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
 def semrouter(arguments: str) -> str:
     result = CliRunner().invoke(main, arguments.split())
     assert result.exit_code == 0, result.output
@@ -70,7 +80,13 @@ def test_the_recipe_leads_from_a_log_to_a_better_classifier_and_back(folder: Pat
     semrouter("rescore decisions.jsonl --bundle honest --output rescored.jsonl")
     replayed = semrouter("policy replay policy.yaml rescored.jsonl")
     cutoff = semrouter("calibrate policy policy.yaml --max-share 0.6 --log rescored.jsonl")
+    write_outcomes(folder / "decisions.jsonl", folder / "outcomes.jsonl")
+    gained = semrouter("eval honest --outcomes outcomes.jsonl --policy policy.yaml --resamples 100")
+    kept = semrouter("calibrate policy policy.yaml --outcomes outcomes.jsonl --bundle honest --keep-quality 0.95")
+    spent = semrouter("calibrate policy policy.yaml --outcomes outcomes.jsonl --bundle honest --budget 0.4")
+    learnt = semrouter("train --outcomes outcomes.jsonl --base honest --output learnt")
     installed = semrouter("bundle install honest --policy policy.yaml")
+    canaries = semrouter(f"canaries repository/{NAME}")
     versions = [each.version for each in installed_versions(folder / "repository", NAME) if not each.withdrawn]
     back = semrouter(f"bundle rollback {NAME}")
 
@@ -81,7 +97,12 @@ def test_the_recipe_leads_from_a_log_to_a_better_classifier_and_back(folder: Pat
     assert json.loads((folder / "check.json").read_text())["overall"]["accuracy"]["value"] > 0.9
     assert "256 of 256 lines replayed" in replayed
     assert "small -> big" in replayed
-    assert "+reasoning_cutoff: " in cutoff
+    assert "+reasoning_cutoff: 0." in cutoff
+    assert "better than chance: APGR" in gained
+    assert "+reasoning_cutoff: " in kept
+    assert "+reasoning_cutoff: " in spent
+    assert "better" in learnt.splitlines()[0].lower()
+    assert f"{NAME}/2:" in canaries
     assert installed.startswith(f"{NAME} 2: revision ")
     assert versions == [1, 2]
     assert back.startswith(f"{NAME} 1: revision ")
@@ -105,5 +126,6 @@ def test_the_document_shows_every_step_of_it() -> None:
 
     assert [command[1] for command in commands if command[:1] == ["semrouter"]] == [
         *("label", "train", "label", "eval", "eval", "calibrate", "rescore", "policy", "calibrate", "calibrate"),
-        *("bundle", "bundle", "bundle"),
+        *("eval", "calibrate", "calibrate", "train"),
+        *("bundle", "bundle", "canaries", "bundle"),
     ]

@@ -32,6 +32,13 @@ def test_a_bundles_clear_texts_become_canaries_that_the_proxy_loads(name: str, t
     }.items()
 
 
+def test_a_classifiers_folder_stands_for_its_newest_version() -> None:
+    newest = CliRunner().invoke(main, ["canaries", str(SHIPPED / "reasoning_classifier")])
+
+    assert newest.exit_code == 0, newest.output
+    assert newest.output == CliRunner().invoke(main, ["canaries", str(SHIPPED / "reasoning_classifier" / "3")]).output
+
+
 def test_close_calls_are_left_out() -> None:
     scores = {"a clear one": {"x": 0.1, "y": 0.9}, "a close one": {"x": 0.45, "y": 0.55}}
     bundle = msgspec.structs.replace(
@@ -46,7 +53,7 @@ def test_a_directory_that_is_no_version_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["canaries", str(tmp_path)])
 
     assert result.exit_code == 1
-    assert "expected NAME/VERSION in a model repository" in result.output
+    assert "expected NAME/VERSION, or NAME, in a model repository" in result.output
 
 
 def test_a_bundle_without_a_clear_text_is_refused(tmp_path: Path) -> None:
