@@ -12,13 +12,11 @@ from routing_policy.versions import VersionName, served_versions
 
 
 def set_aside_broken_versions(repository: Path) -> list[str]:
-    """Rename broken versions out of Triton's sight, and say of each why; the last one of a model is left to Triton."""
+    """Rename broken versions out of Triton's sight, and say of each why; a model without any is not loaded."""
     told = []
     for model in sorted(entry for entry in repository.iterdir() if entry.is_dir()):
         versions = list(served_versions(model).values())
-        problems = {version: problem for version in versions if (problem := _problem(version))}
-        if len(problems) < len(versions):
-            told += [_set_aside(version, problem) for version, problem in problems.items()]
+        told += [_set_aside(version, problem) for version in versions if (problem := _problem(version))]
     return told
 
 

@@ -40,11 +40,13 @@ def test_a_broken_version_goes_and_the_others_stay(tmp_path: Path, damage: Calla
     assert {each.name for each in (tmp_path / "reasoning_classifier").iterdir()} == {"1", "2", ".10.broken"}
 
 
-def test_the_only_version_is_left_to_triton_which_says_what_is_wrong(tmp_path: Path) -> None:
+def test_the_only_version_of_a_classifier_does_not_keep_triton_from_starting_without_it(tmp_path: Path) -> None:
     truncate(write_tiny_bundle(tmp_path / "reasoning_classifier" / "1", labels=LABELS))
 
-    assert set_aside_broken_versions(tmp_path) == []
-    assert (tmp_path / "reasoning_classifier" / "1").is_dir()
+    [told] = set_aside_broken_versions(tmp_path)
+
+    assert told.startswith("reasoning_classifier version 1 is not served")
+    assert not (tmp_path / "reasoning_classifier" / "1").exists()
 
 
 def test_what_is_no_bundle_is_no_concern(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from export.repository.shared_memory import region_prefix
 from tests.conftest import CHECKOUT
 from tests.system.conftest import Stack, run_stack
 
@@ -35,15 +36,16 @@ def kill_triton(stack: Stack) -> None:
     triton.kill()
 
 
-def regions() -> set[Path]:
-    return set(SHARED_MEMORY.glob("semrouter-*"))
+def regions(stack: Stack) -> set[Path]:
+    """Return the shared memory of this stack's Tritons, dead ones included."""
+    return set(SHARED_MEMORY.glob(region_prefix(str(stack.directory / "run")) + "*"))
 
 
 async def test_triton_killed_beside_garbage_and_again_while_it_restarts(stack: Stack, policy: Path) -> None:
     """Beside a policy that is garbage and a model.onnx that was cut short; each alone once ended the proxy."""
     models = stack.directory / "run" / "model_repository" / "topic_classifier"
     newest = max(models.glob("[0-9]*"), key=lambda version: int(version.name))
-    before = regions()
+    before = regions(stack)
     async with traffic(stack) as load:
         await load.until_routed_again()
         policy.write_text("threshold_min_conf: [", encoding="utf-8")
@@ -59,7 +61,7 @@ async def test_triton_killed_beside_garbage_and_again_while_it_restarts(stack: S
     assert load.statuses.keys() == {200}
     aside = newest.with_name(f".{newest.name}.broken")
     assert (len(proxies), newest.exists(), aside.exists()) == (1, False, True)
-    assert len(regions()) <= len(before)
+    assert len(regions(stack)) <= len(before)
     await assert_that_all_are_accounted_for(stack, load)
 
 
