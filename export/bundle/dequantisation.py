@@ -1,5 +1,6 @@
-"""From the graph of a bundle back to the float32 weights of its BERT: what training, or another precision, starts from.
+"""From an int8 graph back to float32, for another precision, and to the weights of its BERT, for training.
 
+    dequantise_graph(model)  # in place, of any family
     weights = read_weights(BUNDLE / "model.onnx")  # {"bert.encoder.layer.0.attention.self.query.weight": float32, ...}
     config = bert_config(BUNDLE / "model.onnx", weights)  # BertConfig's fields but for the labels
     write_checkpoint(BUNDLE, read_bundle(BUNDLE), FOLDER)  # a Hugging Face folder
@@ -9,6 +10,7 @@ they are used in, so a parameter is named after the module that computes with it
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from export.errors import CheckpointUnsupported
 from routing_policy.bundle import MODEL_FILE, TOKENIZER_FILE, Bundle
 
 from .fusion import fuse_attention
+from .quantisation import BLOCK_ZERO
 
 WORDS = "bert.embeddings.word_embeddings.weight"
 POSITIONS = "bert.embeddings.position_embeddings.weight"
@@ -37,17 +40,44 @@ LAYER_PARTS = (
     "output.dense",
     "output.LayerNorm",
 )
-BLOCK_ZERO = 128  # what MatMulNBits takes for zero where a graph names no zero points
 
 Float32 = npt.NDArray[np.float32]
 Tensors = dict[str, npt.NDArray[Any]]
+Nodes = list[onnx.NodeProto]
+
+
+def dequantise_graph(model: onnx.ModelProto) -> None:
+    """Undo what `quantise_graph` did: float32 matrices and tables again, in place; any other graph stays as it is."""
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    products, lookups = _quantised_outputs(model.graph)
+    nodes: Nodes = []
+    restored: dict[str, Float32] = {}
+    for node in model.graph.node:
+        output = node.output[0]
+        if output in products:
+            activation, weight = products[output]
+            restored[weight] = stored[f"{weight}_int8"].astype(np.float32) * stored[f"{weight}_scale"]
+            nodes.append(helper.make_node("MatMul", [activation, weight], [output], f"{output}_matmul"))
+        elif output in lookups:
+            table, ids = lookups[output]
+            restored[table] = stored[f"{table}_int8"].astype(np.float32) * stored[f"{table}_scale"]
+            nodes.append(helper.make_node("Gather", [table, ids], [output], f"{output}_gather"))
+        elif node.op_type == "MatMulNBits":
+            activation, blocks, scales = node.input
+            weight = blocks.removesuffix("_int8")
+            restored[weight] = _from_blocks(stored[blocks], stored[scales], _attribute(node, "K")).T
+            nodes.append(helper.make_node("MatMul", [activation, weight], [output], f"{output}_matmul"))
+        else:
+            nodes.append(node)
+    _replace(model.graph, nodes, restored)
 
 
 def read_weights(graph: Path) -> dict[str, Float32]:
     """Return every parameter of the BERT in `graph`, int8 or fp32; raises CheckpointUnsupported for another."""
     model = onnx.load(graph)
+    dequantise_graph(model)
     stored = _stored(model.graph)
-    weights = _tables(stored)
+    weights = {name: stored[name].astype(np.float32) for name in (WORDS, POSITIONS, SEGMENTS) if name in stored}
     for node in model.graph.node:
         for kind, value in _used_by(node, stored).items():
             weights[f"{_module(node.output[0])}.{kind}"] = np.ascontiguousarray(value, dtype=np.float32)
@@ -97,6 +127,40 @@ def write_checkpoint(bundle_folder: Path, bundle: Bundle, folder: Path) -> None:
     shutil.copyfile(bundle_folder / TOKENIZER_FILE, folder / TOKENIZER_FILE)
 
 
+def _quantised_outputs(graph: onnx.GraphProto) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, str]]]:
+    """Return the operands of quantised products, and of look-ups in quantised tables, by the tensor that each gives."""
+    products, lookups = {}, {}
+    for node in graph.node:
+        if node.op_type == "MatMulInteger":
+            operands = (node.input[0].removesuffix("_uint8"), node.input[1].removesuffix("_int8"))
+            products[node.output[0].removesuffix("_int32")] = operands
+        elif node.op_type == "Gather" and node.input[0].endswith("_int8"):
+            lookups[node.output[0].removesuffix("_int8")] = (node.input[0].removesuffix("_int8"), node.input[1])
+    return products, lookups
+
+
+def _replace(graph: onnx.GraphProto, nodes: Nodes, restored: Mapping[str, Float32]) -> None:
+    """Put `nodes` and the `restored` constants into `graph`, without whatever leads nowhere any more."""
+    needed = {output.name for output in graph.output}
+    kept: Nodes = []
+    for node in reversed(nodes):
+        if needed & set(node.output):
+            kept.append(node)
+            needed |= set(node.input)
+    constants = [tensor for tensor in graph.initializer if tensor.name in needed]
+    constants += [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in restored.items()]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(constants)
+
+
+def _from_blocks(blocks: npt.NDArray[np.uint8], scales: Float32, rows: int) -> Float32:
+    """Return float32 [columns, rows] of uint8 [columns, blocks, block] and a scale for each block."""
+    columns, count, _ = blocks.shape
+    weights = (blocks.astype(np.float32) - BLOCK_ZERO) * scales.reshape(columns, count, 1)
+    return weights.reshape(columns, -1)[:, :rows]
+
+
 def _stored(graph: onnx.GraphProto) -> Tensors:
     """Return the constants by every name they go by: the exporter keeps one of several identical tensors."""
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -118,17 +182,6 @@ def _layers(weights: dict[str, Float32]) -> int:
     return len([name for name in weights if name.endswith("attention.self.query.weight")])
 
 
-def _tables(stored: Tensors) -> dict[str, Float32]:
-    """Return the embeddings, which go by their own names and are quantised by rows."""
-    tables = {}
-    for name in (WORDS, POSITIONS, SEGMENTS):
-        if name in stored:
-            tables[name] = stored[name].astype(np.float32)
-        elif f"{name}_int8" in stored:
-            tables[name] = stored[f"{name}_int8"].astype(np.float32) * stored[f"{name}_scale"]
-    return tables
-
-
 def _used_by(node: onnx.NodeProto, stored: Tensors) -> dict[str, Float32]:
     """Return the weight and the bias, or either, that `node` computes with."""
     constants = [stored.get(name) for name in node.input]
@@ -139,22 +192,7 @@ def _used_by(node: onnx.NodeProto, stored: Tensors) -> dict[str, Float32]:
             return {"bias": bias}
         case "MatMul", [_, weight] if weight is not None:
             return {"weight": weight.T}
-        case "MatMulInteger", [_, weight, *_] if weight is not None:
-            return {"weight": (weight.astype(np.float32) * stored[_scale_of(node.input[1])]).T}
-        case "MatMulNBits", [_, blocks, scales] if blocks is not None and scales is not None:
-            return {"weight": from_blocks(blocks, scales, _attribute(node, "K"))}
     return {}
-
-
-def _scale_of(quantised: str) -> str:
-    return quantised.removesuffix("_int8") + "_scale"
-
-
-def from_blocks(blocks: npt.NDArray[np.uint8], scales: Float32, rows: int) -> Float32:
-    """Return float32 [columns, rows] of uint8 [columns, blocks, block] and a scale for each block."""
-    columns, count, _ = blocks.shape
-    weights = (blocks.astype(np.float32) - BLOCK_ZERO) * scales.reshape(columns, count, 1)
-    return weights.reshape(columns, -1)[:, :rows]
 
 
 def _module(tensor: str) -> str:

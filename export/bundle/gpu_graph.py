@@ -5,21 +5,17 @@ the int8 graph would go back to the host for every matrix. Triton takes the copy
 graph wherever an instance is on the CPU (triton-inference-server/backend: src/backend_model_instance.cc).
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
 
 from export.classifier.inference import Logits, logits_in_buckets, open_classifier, open_session
 from routing_policy.bundle import MODEL_FILE, file_sha256
 
 from .check_prompts import TokenizedPrompts, gate_prompts, tokenize_prompts
-from .dequantisation import from_blocks
+from .dequantisation import dequantise_graph
 from .fusion import fuse_attention
 from .variants import GATES, Change, Gate, require_gate, score_change, to_fp16
 
@@ -28,9 +24,6 @@ RECORD_FILE = "model_fp16.json"
 
 # The int8 graph is up to 0.10 from the fp32 one that it was made of, and its scores depend a little on the batch.
 AGAINST_INT8 = Gate(min_agreement=0.98, max_score_change=0.15)
-
-Nodes = list[onnx.NodeProto]
-Float32 = npt.NDArray[np.float32]
 
 
 class GpuGraph(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,60 +65,6 @@ def write_gpu_graph(directory: Path) -> GpuGraph:
         half.replace(directory / GPU_FILE)
     (directory / RECORD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
     return record
-
-
-def dequantise_graph(model: onnx.ModelProto) -> None:
-    """Undo what `quantise_graph` did: float32 matrices and tables again, in place; any other graph stays as it is."""
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    products, lookups = _quantised_outputs(model.graph)
-    nodes: Nodes = []
-    restored: dict[str, Float32] = {}
-    for node in model.graph.node:
-        output = node.output[0]
-        if output in products:
-            activation, weight = products[output]
-            restored[weight] = stored[f"{weight}_int8"].astype(np.float32) * stored[f"{weight}_scale"]
-            nodes.append(helper.make_node("MatMul", [activation, weight], [output], f"{output}_matmul"))
-        elif output in lookups:
-            table, ids = lookups[output]
-            restored[table] = stored[f"{table}_int8"].astype(np.float32) * stored[f"{table}_scale"]
-            nodes.append(helper.make_node("Gather", [table, ids], [output], f"{output}_gather"))
-        elif node.op_type == "MatMulNBits":
-            activation, blocks, scales = node.input
-            weight = blocks.removesuffix("_int8")
-            rows = next(helper.get_attribute_value(each) for each in node.attribute if each.name == "K")
-            restored[weight] = from_blocks(stored[blocks], stored[scales], rows).T
-            nodes.append(helper.make_node("MatMul", [activation, weight], [output], f"{output}_matmul"))
-        else:
-            nodes.append(node)
-    _replace(model.graph, nodes, restored)
-
-
-def _quantised_outputs(graph: onnx.GraphProto) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, str]]]:
-    """Return the operands of quantised products, and of look-ups in quantised tables, by the tensor that each gives."""
-    products, lookups = {}, {}
-    for node in graph.node:
-        if node.op_type == "MatMulInteger":
-            operands = (node.input[0].removesuffix("_uint8"), node.input[1].removesuffix("_int8"))
-            products[node.output[0].removesuffix("_int32")] = operands
-        elif node.op_type == "Gather" and node.input[0].endswith("_int8"):
-            lookups[node.output[0].removesuffix("_int8")] = (node.input[0].removesuffix("_int8"), node.input[1])
-    return products, lookups
-
-
-def _replace(graph: onnx.GraphProto, nodes: Nodes, restored: Mapping[str, Float32]) -> None:
-    """Put `nodes` and the `restored` constants into `graph`, without whatever leads nowhere any more."""
-    needed = {output.name for output in graph.output}
-    kept: Nodes = []
-    for node in reversed(nodes):
-        if needed & set(node.output):
-            kept.append(node)
-            needed |= set(node.input)
-    constants = [tensor for tensor in graph.initializer if tensor.name in needed]
-    constants += [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in restored.items()]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(reversed(kept))
-    graph.initializer.extend(constants)
 
 
 def _logits(graph: Path, prompts: TokenizedPrompts) -> Logits:

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from export.bundle import gpu_graph
 from export.bundle.bundling import BundleOptions, build_bundle
 from export.bundle.checkpoints import locate_checkpoint
-from export.bundle.gpu_graph import GPU_FILE, dequantise_graph
+from export.bundle.dequantisation import dequantise_graph
+from export.bundle.gpu_graph import GPU_FILE
 from export.bundle.install_commands import bundle as bundle_command
 from export.bundle.quantisation import Int8Method, quantise_graph
 from export.bundle.variants import Gate
